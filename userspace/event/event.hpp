@@ -1,0 +1,99 @@
+// What happened, in user-space words: the value types between decode (bytes -> Event) and track (Event -> state).
+// Times are CLOCK_MONOTONIC. Nothing here knows the kernel's layout.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "stack/stack.hpp"
+
+namespace sockleak {
+
+enum class Family : std::uint16_t { kUnspecified = 0, kUnix = 1, kInet = 2, kInet6 = 10 };
+
+enum class Protocol : std::uint8_t { kNone = 0, kIcmp = 1, kTcp = 6, kUdp = 17, kSctp = 132, kMptcp = 254, kRaw = 255 };
+
+/// Numbers as in the kernel's include/net/tcp_states.h.
+enum class TcpState : std::uint8_t {
+  kUnknown = 0, kEstablished = 1, kSynSent, kSynRecv, kFinWait1, kFinWait2, kTimeWait, kClose, kCloseWait, kLastAck,
+  kListen, kClosing, kNewSynRecv,
+};
+[[nodiscard]] const char* to_string(TcpState state);  // "CLOSE_WAIT"
+[[nodiscard]] const char* to_string(Protocol protocol);  // "tcp"
+
+struct Endpoint {
+  Family family = Family::kUnspecified;
+  std::array<std::uint8_t, 16> address{};  // network order; IPv4 in the first four bytes
+  std::uint16_t port = 0;                  // 0 = none
+  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
+};
+/// "10.0.0.9" / "2001:db8::1"; empty family prints "".
+[[nodiscard]] std::string address_text(const Endpoint& endpoint);
+/// "10.0.0.9:5432" / "[2001:db8::1]:5432".
+[[nodiscard]] std::string to_string(const Endpoint& endpoint);
+
+struct Addresses {
+  Endpoint local;
+  Endpoint remote;
+  Protocol protocol = Protocol::kNone;
+};
+
+/// The task that ran when the event happened. Softirq events have pid 0: the task is then meaningless.
+struct Task {
+  ProcessId process;
+  Pid tid;
+};
+
+enum class CloseHow : std::uint8_t { kCall = 1, kExit, kExec, kAsync };
+[[nodiscard]] const char* to_string(CloseHow how);  // "close" | "exit" | "exec" | "async"
+
+struct SessionBegan { KernelTime time; };
+struct CommandEnded { KernelTime time; Task task; int wait_status; };
+
+struct SocketCreated {
+  KernelTime time; Task task; std::string comm;
+  SocketId socket; StackHash stack; WalkEnd stack_end;
+  NetnsId netns; Addresses addresses;
+};
+struct SocketAccepted {
+  KernelTime time; Task task; std::string comm;
+  SocketId socket; SocketId listener; StackHash stack; WalkEnd stack_end;
+  Fd fd; NetnsId netns; Addresses addresses;
+};
+struct StateChanged {
+  KernelTime time; SocketId socket; SocketId listener;  // listener: set on an unaccepted child
+  TcpState from; TcpState to;
+  NetnsId netns; Addresses addresses;
+};
+struct SocketClosed {
+  KernelTime time; Task task; std::string comm;
+  SocketId socket; StackHash stack; WalkEnd stack_end; CloseHow how; TcpState state;
+};
+struct SocketDestroyed { KernelTime time; SocketId socket; };
+
+struct ProcessForked { KernelTime time; Task parent; ProcessId child; std::string comm; };
+struct ProcessExeced { KernelTime time; Task task; std::string comm; };
+struct ProcessExited { KernelTime time; Task task; int wait_status; };
+struct ProcessFreed { KernelTime time; ProcessId process; };
+
+struct SnapshotBegan { KernelTime time; };
+struct SnapshotSocket {
+  KernelTime time; SocketId socket; std::uint64_t inode; TcpState state; bool dead;
+  std::uint64_t rx_bytes; std::uint64_t tx_bytes; NetnsId netns; Addresses addresses;
+};
+struct SnapshotHolder {
+  KernelTime time; Task task; std::string comm; Fd fd; bool close_on_exec;
+  SocketId socket; SocketId listener; std::uint64_t inode; TcpState state;
+  std::uint64_t rx_bytes; std::uint64_t tx_bytes; NetnsId netns; Addresses addresses;
+};
+struct SnapshotEnded { KernelTime time; bool complete; };
+
+using Event = std::variant<SessionBegan, CommandEnded, SocketCreated, SocketAccepted, StateChanged, SocketClosed,
+                           SocketDestroyed, ProcessForked, ProcessExeced, ProcessExited, ProcessFreed, SnapshotBegan,
+                           SnapshotSocket, SnapshotHolder, SnapshotEnded>;
+
+}  // namespace sockleak

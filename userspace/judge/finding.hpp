@@ -1,0 +1,37 @@
+// What the judge says of one site, still in terms of StackIds; the app resolves the stacks and makes the report.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "track/site.hpp"
+#include "track/socket_record.hpp"
+
+namespace sockleak {
+
+enum class Verdict : std::uint8_t { kLeak, kSuspect, kPool, kInherited, kOwnerless };
+[[nodiscard]] const char* to_string(Verdict verdict);  // "leak" ...
+
+struct Evidence {
+  std::string rule;       // "close-wait"
+  std::string text;       // "35 sockets >= 10 s, oldest 48 s"
+  double confidence = 0;  // 0..1, of this rule alone
+};
+
+struct Finding {
+  SiteKey site;
+  Verdict verdict = Verdict::kSuspect;
+  double confidence = 0;   // of all rules together
+  std::uint64_t created = 0;
+  std::uint64_t closed = 0;
+  std::uint64_t leaked = 0;
+  double leaked_per_minute = 0;
+  std::vector<Evidence> evidence;
+  std::vector<SocketRecord> sockets;  // the leaked ones, oldest first; may be fewer than `leaked`
+  Duration median_lifetime{};         // of closed siblings; zero = none
+  Duration longest_lifetime{};
+  std::vector<std::pair<ClosePath, std::uint64_t>> closed_at;  // siblings', most frequent first
+};
+
+}  // namespace sockleak

@@ -1,0 +1,87 @@
+// The report as data, complete and resolved: writers only format it. Field for field sockleak.report/1
+// (docs/report.schema.json); strings are as the programs gave them, writers escape.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/counters.hpp"
+#include "base/time.hpp"
+#include "judge/finding.hpp"
+#include "stack/stack.hpp"
+
+namespace sockleak {
+
+struct HostFacts {
+  std::string kernel;   // uname -r
+  std::string arch;
+  std::string boot_id;
+};
+
+struct TargetFacts {
+  std::string kind;                  // "pid" | "command"
+  std::vector<std::uint32_t> pids;
+  std::vector<std::string> command;  // argv, for kind "command"
+  std::optional<int> exit_status;    // of the command, as a shell would show it; nullopt = still running
+};
+
+struct HookChoice {
+  std::string need;  // "create" | "accept" | "release" | "state" | "process" | "snapshot"
+  std::string hook;  // "cgroup/sock_create"
+};
+
+struct Window {
+  std::string start;  // RFC 3339 UTC
+  std::string end;
+  double seconds = 0;
+};
+
+struct ReportCreator {
+  std::uint32_t pid = 0;
+  std::uint32_t tid = 0;
+  std::string comm;    // process's name (thread group leader), empty = unknown
+  std::string thread;  // creating thread's name
+  std::string exe;
+  std::uint64_t count = 0;
+};
+
+struct ReportClose {
+  std::uint64_t count = 0;
+  std::string how;  // "close" | "exit" | "exec" | "async"
+  Stack stack;
+};
+
+struct ReportSocket {
+  SocketRecord record;
+  double age_s = 0;
+};
+
+struct ReportFinding {
+  std::string site;  // fingerprint: 16 hex digits
+  Finding finding;   // counts, verdict, confidence, evidence
+  std::map<std::string, std::uint64_t> states;                      // of the leaked sockets
+  std::vector<std::pair<Endpoint, std::uint64_t>> peers;            // most frequent first
+  std::vector<ReportCreator> creators;                              // most frequent first
+  Stack created_at;
+  std::size_t culprit = 0;  // index in created_at.frames of the first frame that is the program's own
+  std::optional<Stack> listener_created_at;
+  std::vector<ReportClose> closed_at;
+  std::vector<ReportSocket> sockets;
+};
+
+struct Report {
+  HostFacts host;
+  TargetFacts target;
+  Window window;
+  std::vector<HookChoice> hooks;
+  Counters counters;
+  bool complete = true;
+  std::uint64_t created = 0, closed = 0, open = 0, leaked = 0;
+  std::vector<ReportFinding> findings;  // worst first
+};
+
+}  // namespace sockleak

@@ -1,0 +1,36 @@
+// program counter -> unwind rule, from the best source there is: .eh_frame or .debug_frame through libdw, else frame
+// pointer or leaf rule if it holds on the stack copy at hand, else STOP. One CFI object per module, kept open.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+
+#include "stack/module_store.hpp"
+#include "stack/unwind_rule.hpp"
+
+namespace sockleak {
+
+class RuleCompiler {
+ public:
+  explicit RuleCompiler(const ModuleStore& modules);
+  ~RuleCompiler();
+
+  /// The rule for file virtual address `address` of `module`. `state` and `copy` are the walk's, used to validate a
+  /// rule that no unwind table backs; such rules are not cached. Never fails: STOP with kNoInformation at worst.
+  UnwindRule compile(ModuleId module, std::uint64_t address, const WalkState& state, const StackCopy& copy,
+                     const CodeOracle& code);
+
+  /// Opens the module's unwind tables now, so that the first compile() is quick.
+  void warm_up(ModuleId module);
+
+  [[nodiscard]] std::uint64_t compiled() const { return compiled_; }
+
+ private:
+  struct Tables;
+  Tables& tables(ModuleId module);
+  const ModuleStore& modules_;
+  std::unordered_map<ModuleId, std::unique_ptr<Tables>> tables_;
+  std::uint64_t compiled_ = 0;
+};
+
+}  // namespace sockleak

@@ -1,0 +1,41 @@
+// Walks a copied stack with the same rules as the kernel side: the slow path of a rule miss. Every rule it needs is
+// compiled and handed to `learn`, so the next walk of the same path stays in the kernel.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/counters.hpp"
+#include "stack/address_map.hpp"
+#include "stack/rule_compiler.hpp"
+#include "stack/stack.hpp"
+
+namespace sockleak {
+
+struct WalkedStack {
+  RawStack stack;                 // frames after those the kernel already had
+  std::uint64_t unverified = 0;   // return addresses that do not follow a call instruction
+};
+
+/// Applies one rule. Nullopt: the copy does not hold the words needed (WalkEnd::kReadFailed) or the result is not
+/// above the old frame (kInsane) - `end` tells which.
+[[nodiscard]] std::optional<WalkState> step(const UnwindRule& rule, const WalkState& state, const StackCopy& copy,
+                                            WalkEnd& end);
+
+class SnapshotUnwinder {
+ public:
+  using Learn = std::function<void(std::uint64_t pc, const UnwindRule& rule)>;
+
+  SnapshotUnwinder(ModuleStore& modules, const AddressMap& addresses, RuleCompiler& compiler)
+      : modules_(modules), addresses_(addresses), compiler_(compiler) {}
+
+  /// Walks from copy.pc on. The first frame of the result is the caller of copy.pc's frame.
+  WalkedStack walk(Pid pid, KernelTime when, const StackCopy& copy, std::size_t max_frames, const Learn& learn);
+
+ private:
+  ModuleStore& modules_;
+  const AddressMap& addresses_;
+  RuleCompiler& compiler_;
+};
+
+}  // namespace sockleak

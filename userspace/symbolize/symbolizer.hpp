@@ -1,0 +1,34 @@
+// MappedStack -> Stack: functions, files, lines and inlined frames. Asked only for the stacks of findings.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "stack/module_store.hpp"
+#include "stack/stack.hpp"
+
+namespace sockleak {
+
+class Symbolizer {
+ public:
+  virtual ~Symbolizer() = default;
+  virtual Stack symbolize(const MappedStack& stack) = 0;
+};
+
+/// Reads the modules' own symbols and debug information, or separate debug files by build-id or debug link
+/// (libdw). Results are cached per (module, address). `modules` must outlive it.
+std::unique_ptr<Symbolizer> make_dwfl_symbolizer(const ModuleStore& modules);
+
+/// Rust (v0 and legacy), then Itanium C++; unknown manglings come back unchanged.
+[[nodiscard]] std::string demangle(const std::string& symbol);
+
+/// Index of the first frame that is not libc's, the loader's or a language runtime's; 0 if there is none.
+[[nodiscard]] std::size_t culprit_frame(const Stack& stack);
+
+/// True for frames of libc, loader and runtime start-up code, which differ between machines.
+[[nodiscard]] bool is_runtime_frame(const Frame& frame);
+
+/// 16 hex digits, stable across runs, ASLR, machines and rebuilds that keep functions, file names and lines.
+[[nodiscard]] std::string site_fingerprint(const Stack& stack, const std::string& origin, const std::string& protocol);
+
+}  // namespace sockleak

@@ -1,0 +1,85 @@
+// The only mutable model: applies events to the table of open sockets and to the sites. Single thread, no I/O, time
+// only from events, so the same events always give the same state.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/counters.hpp"
+#include "event/event.hpp"
+#include "stack/stack_store.hpp"
+#include "track/site.hpp"
+#include "track/socket_record.hpp"
+
+namespace sockleak {
+
+struct TrackerOptions {
+  Duration growth_window = std::chrono::seconds(5);
+  std::size_t max_sockets = 4'000'000;  // a record is ~200 bytes; beyond it new sockets are counted as evicted
+};
+
+class Tracker {
+ public:
+  /// `stacks` must outlive the tracker.
+  explicit Tracker(const StackStore& stacks, TrackerOptions options = {}) : stacks_(stacks), options_(options) {}
+
+  void apply(const Event& event);
+
+  struct Totals { std::uint64_t created = 0, closed = 0; };
+  [[nodiscard]] Totals totals() const { return totals_; }
+  /// Open sockets by id. Iteration order is unspecified: sort before showing.
+  [[nodiscard]] const std::unordered_map<SocketId, SocketRecord>& sockets() const { return sockets_; }
+  [[nodiscard]] const std::map<SiteKey, Site>& sites() const { return sites_; }
+  [[nodiscard]] static SiteKey site_of(const SocketRecord& socket) {
+    return {socket.stack, socket.origin, socket.addresses.protocol};
+  }
+  [[nodiscard]] bool ended(const ProcessId& process) const { return ended_.contains(process); }
+
+  /// Snapshots seen so far; the number of the newest complete one, 0 = none.
+  [[nodiscard]] std::uint64_t last_snapshot() const { return last_snapshot_; }
+  [[nodiscard]] KernelTime session_begin() const { return session_begin_; }
+  [[nodiscard]] KernelTime now() const { return now_; }  // newest time seen
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  void on(const SessionBegan&);
+  void on(const CommandEnded&);
+  void on(const SocketCreated&);
+  void on(const SocketAccepted&);
+  void on(const StateChanged&);
+  void on(const SocketClosed&);
+  void on(const SocketDestroyed&);
+  void on(const ProcessForked&);
+  void on(const ProcessExeced&);
+  void on(const ProcessExited&);
+  void on(const ProcessFreed&);
+  void on(const SnapshotBegan&);
+  void on(const SnapshotSocket&);
+  void on(const SnapshotHolder&);
+  void on(const SnapshotEnded&);
+
+  SocketRecord* find(SocketId id);
+  SocketRecord* insert(SocketRecord record);
+  void set_state(SocketRecord& socket, TcpState to, KernelTime now);
+  void enter_site(const SocketRecord& socket);
+  void leave_site(const SocketRecord& socket, KernelTime now, bool closed);
+  Site& site(const SiteKey& key);
+  StackId resolve(StackHash hash);
+  void advance(KernelTime time) { if (time > now_) now_ = time; }
+
+  const StackStore& stacks_;
+  TrackerOptions options_;
+  std::unordered_map<SocketId, SocketRecord> sockets_;
+  std::map<SiteKey, Site> sites_;
+  std::unordered_set<ProcessId> ended_;
+  Totals totals_;
+  Counters counters_;
+  KernelTime session_begin_;
+  KernelTime now_;
+  std::uint64_t snapshots_begun_ = 0;
+  std::uint64_t last_snapshot_ = 0;
+};
+
+}  // namespace sockleak
