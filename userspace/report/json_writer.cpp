@@ -1,0 +1,199 @@
+// The report for programs: sockleak.report/1, field for field docs/report.schema.json. A fact that is not known is
+// null; a section marked optional there is left out. Pure ASCII output: what a program named its functions cannot
+// steer the terminal somebody prints this to.
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/text.hpp"
+#include "report/writers.hpp"
+
+namespace sockleak {
+namespace {
+
+using Json = nlohmann::ordered_json;  // keys in the order of the contract, the same in every run
+
+constexpr int kIndent = 2;
+
+[[nodiscard]] Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(valid_utf8(text));
+}
+
+[[nodiscard]] Json number_or_null(std::uint64_t number) {
+  return number == 0 ? Json(nullptr) : Json(number);
+}
+
+/// Rounded, so that the last bit of a computation never shows; no JSON number stands for what is not finite.
+[[nodiscard]] double rounded(double value, double steps) {
+  if (!std::isfinite(value)) return 0;
+  return std::round(value * steps) / steps + 0.0;  // + 0.0: never "-0.0"
+}
+
+[[nodiscard]] Json hex(std::uint64_t value) {
+  std::array<char, 24> buffer{};
+  std::snprintf(buffer.data(), buffer.size(), "0x%" PRIx64, value);
+  return buffer.data();
+}
+
+[[nodiscard]] Json frame_json(const Frame& frame) {
+  return {{"function", text_or_null(frame.function)},
+          {"file", text_or_null(frame.file)},
+          {"line", number_or_null(frame.line)},
+          {"column", number_or_null(frame.column)},
+          {"module", text_or_null(frame.module)},
+          {"build_id", text_or_null(frame.build_id)},
+          {"offset", hex(frame.offset)},
+          {"inlined", frame.inlined},
+          {"kind", to_string(frame.kind)}};
+}
+
+[[nodiscard]] Json stack_json(const Stack& stack) {
+  Json frames = Json::array();
+  for (const Frame& frame : stack.frames) frames.push_back(frame_json(frame));
+  return {{"frames", std::move(frames)}, {"truncated", stack.truncated}, {"why", text_or_null(stack.why)}};
+}
+
+[[nodiscard]] Json endpoint_json(const Endpoint& endpoint) {
+  return {{"address", text_or_null(address_text(endpoint))}, {"port", endpoint.port}};
+}
+
+[[nodiscard]] Json holder_json(const Holder& holder) {
+  return {{"pid", holder.process.pid.value},
+          {"tid", holder.tid.value},
+          {"comm", text_or_null(holder.comm)},
+          {"fd", holder.fd.value},
+          {"via", "fd"},
+          {"cloexec", holder.close_on_exec}};
+}
+
+[[nodiscard]] Json socket_json(const ReportSocket& socket) {
+  const SocketRecord& record = socket.record;
+  Json holders = Json::array();
+  for (const Holder& holder : record.holders) holders.push_back(holder_json(holder));
+  return {{"cookie", record.id.value},
+          {"protocol", to_string(record.addresses.protocol)},
+          {"state", to_string(record.state)},
+          {"local", endpoint_json(record.addresses.local)},
+          {"remote", endpoint_json(record.addresses.remote)},
+          {"netns", number_or_null(record.netns.value)},
+          {"inode", number_or_null(record.inode)},
+          {"age_s", rounded(std::max(socket.age_s, 0.0), 1e3)},
+          {"idle_s", nullptr},  // nothing measures it yet
+          {"rx_bytes", record.rx_bytes},
+          {"tx_bytes", record.tx_bytes},
+          {"holders", std::move(holders)}};
+}
+
+[[nodiscard]] Json creator_json(const ReportCreator& creator) {
+  return {{"pid", number_or_null(creator.pid)},
+          {"tid", number_or_null(creator.tid)},
+          {"comm", text_or_null(creator.comm)},
+          {"thread", text_or_null(creator.thread)},
+          {"exe", text_or_null(creator.exe)},
+          {"cgroup", nullptr},
+          {"container", nullptr},
+          {"goroutine", nullptr},
+          {"count", creator.count}};
+}
+
+[[nodiscard]] Json rules_json(const Finding& finding) {
+  Json rules = Json::array();
+  for (const Evidence& evidence : finding.evidence) {
+    rules.push_back(Json{{"rule", valid_utf8(evidence.rule)}, {"evidence", valid_utf8(evidence.text)}});
+  }
+  return rules;
+}
+
+[[nodiscard]] Json finding_json(const ReportFinding& finding) {
+  const Finding& judged = finding.finding;
+  Json states = Json::object();
+  for (const auto& [state, count] : finding.states) states[valid_utf8(state)] = count;
+  Json peers = Json::array();
+  for (const auto& [peer, count] : finding.peers) {
+    Json entry = endpoint_json(peer);
+    entry["count"] = count;
+    peers.push_back(std::move(entry));
+  }
+  Json creators = Json::array();
+  for (const ReportCreator& creator : finding.creators) creators.push_back(creator_json(creator));
+  Json closed_at = Json::array();
+  for (const ReportClose& close : finding.closed_at) {
+    closed_at.push_back(
+        Json{{"count", close.count}, {"how", valid_utf8(close.how)}, {"stack", stack_json(close.stack)}});
+  }
+  Json sockets = Json::array();
+  for (const ReportSocket& socket : finding.sockets) sockets.push_back(socket_json(socket));
+
+  Json out{{"site", valid_utf8(finding.site)},
+           {"verdict", to_string(judged.verdict)},
+           {"confidence", std::clamp(rounded(judged.confidence, 1e2), 0.0, 1.0)},
+           {"created", judged.created},
+           {"closed", judged.closed},
+           {"leaked", judged.leaked},
+           {"rules", rules_json(judged)},
+           {"protocol", to_string(judged.site.protocol)},
+           {"origin", to_string(judged.site.origin)},
+           {"states", std::move(states)},
+           {"peers", std::move(peers)},
+           {"creators", std::move(creators)},
+           {"created_at", stack_json(finding.created_at)}};
+  if (finding.listener_created_at) out["listener_created_at"] = stack_json(*finding.listener_created_at);
+  out["closed_at"] = std::move(closed_at);
+  out["last_touched_at"] = Json::array();
+  out["sockets"] = std::move(sockets);
+  return out;
+}
+
+[[nodiscard]] Json target_json(const TargetFacts& target) {
+  Json out{{"kind", valid_utf8(target.kind)}, {"pids", target.pids}};
+  if (target.kind != "command") return out;
+  Json command = Json::array();
+  for (const std::string& argument : target.command) command.push_back(valid_utf8(argument));
+  out["command"] = std::move(command);
+  out["exit_status"] = target.exit_status ? Json(*target.exit_status) : Json(nullptr);
+  return out;
+}
+
+[[nodiscard]] Json completeness_json(const Report& report) {
+  Json counters = Json::object();
+  for (std::size_t i = 0; i < kCounterFacts.size(); ++i) {
+    if (report.counters.at(i) != 0) counters[std::string(kCounterFacts[i].name)] = report.counters.at(i);
+  }
+  return {{"complete", report.complete && report.counters.complete()}, {"counters", std::move(counters)}};
+}
+
+}  // namespace
+
+std::string write_json(const Report& report) {
+  Json hooks = Json::object();
+  for (const HookChoice& choice : report.hooks) hooks[valid_utf8(choice.need)] = valid_utf8(choice.hook);
+  Json findings = Json::array();
+  for (const ReportFinding& finding : report.findings) findings.push_back(finding_json(finding));
+
+  const Json out{
+      {"schema", "sockleak.report/1"},
+      {"tool", {{"version", valid_utf8(report.tool_version)}}},
+      {"host",
+       {{"kernel", valid_utf8(report.host.kernel)},
+        {"arch", valid_utf8(report.host.arch)},
+        {"boot_id", valid_utf8(report.host.boot_id)}}},
+      {"target", target_json(report.target)},
+      {"window",
+       {{"start", valid_utf8(report.window.start)},
+        {"end", valid_utf8(report.window.end)},
+        {"seconds", rounded(report.window.seconds, 1e3)}}},
+      {"hooks", std::move(hooks)},
+      {"completeness", completeness_json(report)},
+      {"totals",
+       {{"created", report.created}, {"closed", report.closed}, {"open", report.open}, {"leaked", report.leaked}}},
+      {"findings", std::move(findings)},
+      {"ownerless", Json::array()},
+      {"ports", Json::array()},
+      {"limits", Json::array()}};
+  return out.dump(kIndent, ' ', true) + '\n';
+}
+
+}  // namespace sockleak

@@ -53,6 +53,7 @@ struct ReportClose {
   std::uint64_t count = 0;
   std::string how;  // "close" | "exit" | "exec" | "async"
   Stack stack;
+  std::size_t culprit = 0;  // index in stack.frames of the first frame that is the program's own
 };
 
 struct ReportSocket {
@@ -69,11 +70,13 @@ struct ReportFinding {
   Stack created_at;
   std::size_t culprit = 0;  // index in created_at.frames of the first frame that is the program's own
   std::optional<Stack> listener_created_at;
+  std::size_t listener_culprit = 0;  // the same in listener_created_at
   std::vector<ReportClose> closed_at;
   std::vector<ReportSocket> sockets;
 };
 
 struct Report {
+  std::string tool_version;
   HostFacts host;
   TargetFacts target;
   Window window;

@@ -1,0 +1,187 @@
+// The report for people. One finding is a headline and rows with a label column; then one line of totals.
+// Colours are added around finished pieces only, so that widths are counted without them.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string_view>
+
+#include "base/text.hpp"
+#include "report/frame_text.hpp"
+#include "report/phrases.hpp"
+#include "report/remedy.hpp"
+#include "report/writers.hpp"
+
+namespace sockleak {
+namespace {
+
+constexpr std::size_t kWidth = 120;      // whatever the terminal: a report looks the same in a log and in a ticket
+constexpr std::size_t kHeadlineGap = 3;  // at least, before the confidence
+constexpr std::size_t kLabelWidth = 13;
+constexpr std::size_t kBriefClosePaths = 3;
+
+class TextReport {
+ public:
+  explicit TextReport(const TextOptions& options) : verbose_(options.verbose), color_(options.color) {}
+
+  void finding(const ReportFinding& finding) {
+    headline(finding);
+    row("opened by", creators_text(finding, verbose_));
+    out_ += stack_lines(finding.created_at, finding.culprit, verbose_);
+    if (finding.listener_created_at) listener(*finding.listener_created_at, finding.listener_culprit);
+    siblings(finding);
+    if (std::string holders = holders_text(finding, verbose_); !holders.empty()) row("held by", holders);
+    evidence(finding.finding);
+    row("remedy", remedy_text(finding));
+    if (verbose_) {
+      row("site", escape_terminal(finding.site));
+      for (const ReportSocket& socket : finding.sockets) {
+        row(&socket == &finding.sockets.front() ? "sockets" : "", socket_text(socket));
+      }
+    }
+    out_ += '\n';
+  }
+
+  void not_shown(std::size_t count) { out_ += "… " + counted(count, "more site", "more sites") + " not shown\n\n"; }
+
+  void total(const Report& report) {
+    std::size_t sites = 0;
+    for (const ReportFinding& finding : report.findings) {
+      if (finding.finding.verdict != Verdict::kPool && finding.finding.leaked != 0) ++sites;
+    }
+    if (sites == 0 && report.leaked == 0) {
+      out_ += "no leak found" + (kDot + count_text(report.created)) + " created, " + count_text(report.closed) +
+              " closed, " + count_text(report.open) + " open";
+    } else {
+      out_ += counted(sites, "site", "sites") + ", " + counted(report.leaked, "leaked socket", "leaked sockets") +
+              kDot + count_text(report.created) + " created, " + count_text(report.closed) + " closed";
+    }
+    out_ += kDot;
+    completeness(report);
+  }
+
+  void details(const Report& report) {
+    for (std::size_t i = 0; i < kCounterFacts.size(); ++i) {
+      if (kCounterFacts[i].breaks_promise || report.counters.at(i) == 0) continue;
+      row("note", count_text(report.counters.at(i)) + ' ' + std::string(kCounterFacts[i].sentence));
+    }
+    std::string hooks;
+    for (const HookChoice& choice : report.hooks) {
+      if (!hooks.empty()) hooks += kDot;
+      hooks += escape_terminal(choice.need) + ' ' + escape_terminal(choice.hook);
+    }
+    if (!hooks.empty()) row("hooks", hooks);
+  }
+
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+ private:
+  [[nodiscard]] std::string painted(const char* code, std::string_view text) const {
+    if (!color_) return std::string(text);
+    return std::string("\x1b[") + code + 'm' + std::string(text) + "\x1b[0m";
+  }
+
+  void row(std::string_view label, std::string_view text) {
+    out_ += "  ";
+    if (!label.empty()) out_ += painted("2", label);
+    out_.append(kLabelWidth - label.size(), ' ').append(text) += '\n';
+  }
+
+  void headline(const ReportFinding& finding) {
+    const Finding& judged = finding.finding;
+    const std::string word = upper(to_string(judged.verdict));
+    std::string text = "  ";
+    if (judged.verdict == Verdict::kPool) {
+      const std::uint64_t open = judged.created - std::min(judged.closed, judged.created);
+      text += count_text(open) + " of " + counted(judged.created, "socket", "sockets") + " kept open";
+    } else {
+      text += count_text(judged.leaked) + " of " + counted(judged.created, "socket", "sockets") + " never closed";
+    }
+    for (const std::string& part : {rate_text(judged.leaked_per_minute), traffic_text(finding), states_text(finding)}) {
+      if (!part.empty()) text += kDot + part;
+    }
+    std::array<char, 32> confidence{};
+    std::snprintf(confidence.data(), confidence.size(), "confidence %.2f", std::clamp(judged.confidence, 0.0, 1.0));
+    const std::size_t used = columns(word) + columns(text) + columns(confidence.data());
+    text.append(used + kHeadlineGap > kWidth ? kHeadlineGap : kWidth - used, ' ').append(confidence.data());
+    const bool is_pool = judged.verdict == Verdict::kPool;
+    const bool is_suspect = judged.verdict == Verdict::kSuspect;
+    out_ += (is_pool ? word : painted(is_suspect ? "33" : "1;31", word)) + text + '\n';
+  }
+
+  void listener(const Stack& stack, std::size_t culprit) {
+    const Frame* frame = culprit_of(stack, culprit);
+    row("listener", "created " + (frame == nullptr ? "at an unknown place" : "in  " + frame_line(*frame, verbose_)));
+    if (verbose_) out_ += stack_lines(stack, culprit, true);
+  }
+
+  void siblings(const ReportFinding& finding) {
+    const Finding& judged = finding.finding;
+    if (judged.closed == 0 || finding.closed_at.empty()) {
+      if (judged.closed != 0) row("siblings", count_text(judged.closed) + " closed" + lifetimes(judged));
+      return;
+    }
+    const std::size_t shown =
+        verbose_ ? finding.closed_at.size() : std::min(finding.closed_at.size(), kBriefClosePaths);
+    for (std::size_t i = 0; i < shown; ++i) {
+      const ReportClose& close = finding.closed_at[i];
+      row(i == 0 ? "siblings" : "", closed_text(close, verbose_) + (i == 0 ? lifetimes(judged) : ""));
+      if (verbose_ && !close.stack.frames.empty()) out_ += stack_lines(close.stack, close.culprit, true);
+    }
+    std::uint64_t rest = 0;
+    for (std::size_t i = shown; i < finding.closed_at.size(); ++i) rest += finding.closed_at[i].count;
+    if (shown < finding.closed_at.size()) {
+      row("",
+          "… " + count_text(rest) + " on " + counted(finding.closed_at.size() - shown, "other path", "other paths"));
+    }
+  }
+
+  [[nodiscard]] static std::string lifetimes(const Finding& judged) {
+    if (judged.longest_lifetime <= Duration::zero()) return {};
+    return kDot + ("median lifetime " + duration_text(judged.median_lifetime)) + ", longest " +
+           duration_text(judged.longest_lifetime);
+  }
+
+  void evidence(const Finding& judged) {
+    std::string text;
+    for (const Evidence& evidence : judged.evidence) {
+      if (!text.empty()) text += kDot;
+      text += escape_terminal(evidence.rule) + ": " + escape_terminal(evidence.text);
+    }
+    if (!text.empty()) row("evidence", text);
+  }
+
+  /// The first loss stands on the line of totals, further ones below it.
+  void completeness(const Report& report) {
+    if (report.complete && report.counters.complete()) {
+      out_ += "data complete\n";
+      return;
+    }
+    out_ += painted("33", "data INCOMPLETE");
+    const char* before = ": ";
+    for (std::size_t i = 0; i < kCounterFacts.size(); ++i) {
+      if (!kCounterFacts[i].breaks_promise || report.counters.at(i) == 0) continue;
+      out_ += before + count_text(report.counters.at(i)) + ' ' + std::string(kCounterFacts[i].sentence) + '\n';
+      before = "  ";
+    }
+    if (*before == ':') out_ += '\n';
+  }
+
+  bool verbose_;
+  bool color_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string write_text(const Report& report, const TextOptions& options) {
+  TextReport text(options);
+  const std::size_t all = report.findings.size();
+  const std::size_t shown = options.top == 0 ? all : std::min(options.top, all);
+  for (std::size_t i = 0; i < shown; ++i) text.finding(report.findings[i]);
+  if (shown < all) text.not_shown(all - shown);
+  text.total(report);
+  if (options.verbose) text.details(report);
+  return text.take();
+}
+
+}  // namespace sockleak

@@ -1,0 +1,191 @@
+// Facts of a finding as short phrases; how they are laid out is text_writer's business.
+#include "report/phrases.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "base/text.hpp"
+#include "report/frame_text.hpp"
+#include "report/remedy.hpp"
+
+namespace sockleak {
+namespace {
+
+constexpr std::size_t kBriefCreators = 3;
+constexpr std::size_t kBriefDescriptors = 8;
+constexpr std::size_t kBriefProcesses = 4;
+
+[[nodiscard]] std::string name_or_unknown(const std::string& name) {
+  return name.empty() ? "?" : escape_terminal(name);
+}
+
+[[nodiscard]] std::string process_text(const std::string& comm, std::uint32_t pid) {
+  return name_or_unknown(comm) + " (" + std::to_string(pid) + ')';
+}
+
+/// The local port of the finding's sockets if all have the same; 0 = none or several.
+[[nodiscard]] std::uint16_t common_local_port(const ReportFinding& finding) {
+  std::set<std::uint16_t> ports;
+  for (const ReportSocket& socket : finding.sockets) ports.insert(socket.record.addresses.local.port);
+  return ports.size() == 1 ? *ports.begin() : std::uint16_t{0};
+}
+
+[[nodiscard]] std::string and_others(std::size_t distinct) {
+  return distinct < 2 ? "" : " and " + counted(distinct - 1, "other", "others");
+}
+
+[[nodiscard]] std::string creator_text(const ReportCreator& creator) {
+  if (creator.pid == 0) return "an unknown process";
+  std::string out = name_or_unknown(creator.comm) + " (pid " + std::to_string(creator.pid) + ')';
+  if (!creator.thread.empty() && creator.thread != creator.comm)
+    return out + " thread " + escape_terminal(creator.thread);
+  // Threads inherit the process's name until they set their own: then only the number tells them apart.
+  if (creator.tid != creator.pid && creator.tid != 0) out += " thread " + std::to_string(creator.tid);
+  return out;
+}
+
+/// Descriptors of one process on the finding's sockets.
+struct HeldBy {
+  std::string comm;
+  std::set<std::int32_t> descriptors;
+};
+
+[[nodiscard]] std::string held_text(const std::map<std::uint32_t, HeldBy>& processes, bool verbose, bool more) {
+  std::string out;
+  std::size_t shown = 0;
+  for (const auto& [pid, held] : processes) {
+    if (!verbose && shown == kBriefProcesses) return out + and_others(processes.size() - shown + 1);
+    if (shown++ != 0) out += kDot;
+    out += process_text(held.comm, pid) + " fd ";
+    std::size_t fds = 0;
+    for (const std::int32_t fd : held.descriptors) {
+      if (!verbose && fds == kBriefDescriptors) break;
+      if (fds++ != 0) out += ", ";
+      out += std::to_string(fd);
+    }
+    if (more || fds < held.descriptors.size()) out += " …";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string upper(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return text;
+}
+
+std::string counted(std::uint64_t count, const char* one, const char* many) {
+  return count_text(count) + ' ' + (count == 1 ? one : many);
+}
+
+std::string rate_text(double per_minute) {
+  if (!std::isfinite(per_minute) || per_minute > 1e15) return {};
+  const bool hourly = per_minute < 1;
+  const double rate = hourly ? per_minute * 60 : per_minute;
+  if (rate < 0.5) return {};
+  return '+' + count_text(static_cast<std::uint64_t>(std::llround(rate))) + (hourly ? "/h" : "/min");
+}
+
+std::string traffic_text(const ReportFinding& finding) {
+  const SiteKey& site = finding.finding.site;
+  std::string out = site.protocol == Protocol::kNone ? "unknown protocol" : upper(to_string(site.protocol));
+  if (site.origin != Origin::kAccept) {
+    const char* preposition = site.origin == Origin::kBeforeAttach ? " with " : " to ";
+    if (!finding.peers.empty()) {
+      out += preposition + escape_terminal(to_string(finding.peers.front().first)) + and_others(finding.peers.size());
+    }
+    return out;
+  }
+  if (const std::uint16_t port = common_local_port(finding); port != 0) out += " on :" + std::to_string(port);
+  // Clients come from a new port each time: only their addresses tell them apart.
+  std::map<std::string, std::uint64_t> clients;
+  for (const auto& [peer, count] : finding.peers) clients[address_text(peer)] += count;
+  const auto busiest = std::max_element(clients.begin(), clients.end(),
+                                        [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (busiest != clients.end()) out += " from " + escape_terminal(busiest->first) + and_others(clients.size());
+  return out;
+}
+
+std::string states_text(const ReportFinding& finding) {
+  std::vector<std::pair<std::string, std::uint64_t>> states(finding.states.begin(), finding.states.end());
+  std::stable_sort(states.begin(), states.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string out;
+  for (const auto& [state, count] : states) {
+    if (!out.empty()) out += ", ";
+    out += count_text(count) + ' ' + escape_terminal(state);
+  }
+  return out;
+}
+
+std::string creators_text(const ReportFinding& finding, bool verbose) {
+  const auto& creators = finding.creators;
+  std::string out;
+  const std::size_t shown = verbose ? creators.size() : std::min(creators.size(), kBriefCreators);
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (i != 0) out += ", ";
+    out += creator_text(creators[i]);
+    if (creators.size() > 1) out += " ×" + count_text(creators[i].count);
+  }
+  if (shown < creators.size()) out += and_others(creators.size() - shown + 1);
+  if (creators.empty()) out = "an unknown process";
+  if (finding.finding.site.origin == Origin::kBeforeAttach) out += ", before sockleak attached";
+  return out;
+}
+
+std::string closed_text(const ReportClose& close, bool verbose) {
+  std::string out = count_text(close.count) + ' ';
+  if (close.how == "exit") return out + "closed by the end of the process";
+  if (close.how == "exec") return out + "closed on exec";
+  const Frame* frame = culprit_of(close.stack, close.culprit);
+  out += close.how == "async" ? "closed by the kernel later" : "closed";
+  return out + (frame == nullptr ? ", place unknown" : " in  " + frame_line(*frame, verbose));
+}
+
+std::string holders_text(const ReportFinding& finding, bool verbose) {
+  std::map<std::uint32_t, HeldBy> own;
+  std::map<std::uint32_t, HeldBy> others;
+  for (const ReportSocket& socket : finding.sockets) {
+    for (const Holder& holder : socket.record.holders) {
+      const std::uint32_t pid = holder.process.pid.value;
+      // Without a known creator nobody is "another" process.
+      const bool is_own = std::all_of(finding.creators.begin(), finding.creators.end(),
+                                      [](const ReportCreator& creator) { return creator.pid == 0; }) ||
+                          std::any_of(finding.creators.begin(), finding.creators.end(),
+                                      [pid](const ReportCreator& creator) { return creator.pid == pid; });
+      HeldBy& held = (is_own ? own : others)[pid];
+      held.comm = holder.comm;
+      held.descriptors.insert(holder.fd.value);
+    }
+  }
+  const bool more = finding.sockets.size() < finding.finding.leaked;
+  if (own.empty() && others.empty()) {
+    if (finding.sockets.empty()) return {};
+    if (finding.sockets.front().record.unaccepted) return "nobody yet: they wait in the listener's accept queue";
+    if (accused_by(finding, "open-at-exit")) return "nobody now: the process has ended";
+    return "nobody: no descriptor refers to them";
+  }
+  if (own.empty()) return held_text(others, verbose, more) + kDot + "not by the process that opened them";
+  std::string out = held_text(own, verbose, more);
+  if (!others.empty()) out += std::string(kDot) + "also held by " + held_text(others, verbose, more);
+  return out;
+}
+
+std::string socket_text(const ReportSocket& socket) {
+  const SocketRecord& record = socket.record;
+  std::string out = "cookie " + std::to_string(record.id.value) + ' ' + to_string(record.state) + ' ' +
+                    escape_terminal(to_string(record.addresses.local)) + " → " +
+                    escape_terminal(to_string(record.addresses.remote));
+  const double age = std::isfinite(socket.age_s) ? std::clamp(socket.age_s, 0.0, 1e9) : 0.0;
+  out += kDot + ("age " + duration_text(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(age))));
+  out += kDot + counted(record.rx_bytes, "byte", "bytes") + " received, " + count_text(record.tx_bytes) + " sent";
+  for (const Holder& holder : record.holders) {
+    out += kDot + process_text(holder.comm, holder.process.pid.value) + " fd " + std::to_string(holder.fd.value);
+  }
+  return out;
+}
+
+}  // namespace sockleak

@@ -1,0 +1,99 @@
+// The strongest fact wins: who must act, then why the socket was not closed, then what its siblings show.
+#include "report/remedy.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "report/frame_text.hpp"
+
+namespace sockleak {
+namespace {
+
+/// Where the program itself closes this site's sockets; nullptr if it never does or the place is unknown.
+[[nodiscard]] const Frame* closing_frame(const ReportFinding& finding) {
+  for (const ReportClose& close : finding.closed_at) {
+    if (close.how != "close") continue;
+    if (const Frame* frame = culprit_of(close.stack, close.culprit)) return frame;
+  }
+  return nullptr;
+}
+
+[[nodiscard]] bool closed_by_program(const ReportFinding& finding) {
+  return std::any_of(finding.closed_at.begin(), finding.closed_at.end(),
+                     [](const ReportClose& close) { return close.how == "close"; });
+}
+
+[[nodiscard]] std::string opening_phrase(const ReportFinding& finding) {
+  const Frame* frame = culprit_of(finding.created_at, finding.culprit);
+  return frame == nullptr ? "here" : "in " + frame_phrase(*frame);
+}
+
+[[nodiscard]] bool all_unaccepted(const ReportFinding& finding) {
+  return !finding.sockets.empty() && std::all_of(finding.sockets.begin(), finding.sockets.end(),
+                                                 [](const ReportSocket& socket) { return socket.record.unaccepted; });
+}
+
+[[nodiscard]] std::string other_holder(const ReportFinding& finding) {
+  for (const ReportSocket& socket : finding.sockets) {
+    for (const Holder& holder : socket.record.holders) {
+      return escape_terminal(holder.comm) + " (" + std::to_string(holder.process.pid.value) + ')';
+    }
+  }
+  return "the process that holds it";
+}
+
+[[nodiscard]] std::string close_wait_remedy(const ReportFinding& finding) {
+  std::string out = "the peer closed, recv returns 0 ever since and nobody calls close(): ";
+  if (const Frame* frame = closing_frame(finding)) {
+    return out + "siblings are closed in " + frame_phrase(*frame) + ", the path that sees the end must get there too";
+  }
+  return out + "close the sockets opened " + opening_phrase(finding) + " once recv returns 0";
+}
+
+}  // namespace
+
+bool accused_by(const ReportFinding& finding, std::string_view rule) {
+  const auto& evidence = finding.finding.evidence;
+  return std::any_of(evidence.begin(), evidence.end(), [rule](const Evidence& e) { return e.rule == rule; });
+}
+
+bool held_only_by_others(const ReportFinding& finding) {
+  bool any_holder = false;
+  bool any_creator = false;
+  for (const ReportCreator& creator : finding.creators) any_creator = any_creator || creator.pid != 0;
+  if (!any_creator) return false;
+  for (const ReportSocket& socket : finding.sockets) {
+    for (const Holder& holder : socket.record.holders) {
+      any_holder = true;
+      for (const ReportCreator& creator : finding.creators) {
+        if (creator.pid == holder.process.pid.value) return false;
+      }
+    }
+  }
+  return any_holder;
+}
+
+std::string remedy_text(const ReportFinding& finding) {
+  if (finding.finding.verdict == Verdict::kPool) {
+    return "none needed: the number of open sockets stays flat while the site is busy";
+  }
+  if (all_unaccepted(finding)) {
+    return "the program does not accept() them: accept until EAGAIN, or close the listener when it is no longer served";
+  }
+  if (held_only_by_others(finding)) {
+    return other_holder(finding) +
+           " keeps them open without having opened them: open with SOCK_CLOEXEC, or close the "
+           "descriptors it was handed";
+  }
+  if (accused_by(finding, "close-wait")) return close_wait_remedy(finding);
+  if (const Frame* frame = closing_frame(finding)) {
+    return "siblings are closed in " + frame_phrase(*frame) + ": the path that skips it leaks";
+  }
+  if (closed_by_program(finding)) return "siblings are closed by the program: the path that skips that close() leaks";
+  if (accused_by(finding, "open-at-exit")) {
+    return "nobody closed the sockets opened " + opening_phrase(finding) + ": only the end of the process did";
+  }
+  return "nobody ever closes the sockets opened " + opening_phrase(finding);
+}
+
+}  // namespace sockleak
