@@ -1,0 +1,204 @@
+"""What the live tests share: starting sockleak and the programs it watches, and reading what it says.
+
+Everything waits on pipes with a generous timeout, nothing sleeps, and only processes started here are signalled.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+SOCKLEAK = pathlib.Path(os.environ.get("SOCKLEAK", REPOSITORY / "build/release/sockleak"))
+PROGRAMS = pathlib.Path(os.environ.get("SOCKLEAK_PROGRAMS", REPOSITORY / "build/release/tests/programs"))
+TIMEOUT = 60  # seconds; far more than anything here takes, also on a slow machine
+SKIPPED = 77  # ctest's SKIP_RETURN_CODE
+
+LEAKY_PROGRAMS = ("connect_error_path", "accept_thread", "accept_epoll", "destructor")
+
+# Counters that must be zero for "every socket has its whole stack".
+STACK_LOSSES = ("stacks_lost", "stacks_unreadable", "stacks_insane", "stacks_contended", "stacks_too_deep",
+                "stacks_without_rule", "stacks_unresolved", "frames_without_module", "modules_unreadable",
+                "mappings_lost")
+
+
+def main(needs_root=True):
+    """Runs the tests of the calling script, or skips all of them with the reason."""
+    if needs_root and os.geteuid() != 0:
+        print("skipped: needs root to load BPF programs")
+        sys.exit(SKIPPED)
+    if not SOCKLEAK.exists():
+        sys.exit(f"{SOCKLEAK} is missing: run scripts/build")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+    unittest.main()
+
+
+@contextlib.contextmanager
+def scratch():
+    """A directory that ordinary users can enter too, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="sockleak-test-") as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+
+
+def copy_for_everyone(file, directory):
+    target = directory / file.name
+    shutil.copyfile(file, target)
+    target.chmod(0o755)
+    return target
+
+
+def run(*arguments, **options):
+    """Runs a command to its end. stdout stays bytes: some tests compare them."""
+    return subprocess.run([str(argument) for argument in arguments], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * TIMEOUT, check=False, **options)
+
+
+def as_nobody(*arguments):
+    return ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *arguments)
+
+
+def parse_report(outcome):
+    try:
+        return json.loads(outcome.stdout)
+    except ValueError as error:
+        raise AssertionError(f"no JSON report ({error}), exit {outcome.returncode}:\n"
+                             f"{outcome.stdout[:2000]!r}\n{outcome.stderr.decode()}") from None
+
+
+def read_byte(fd, what):
+    """Waits for one byte; complains if it does not come."""
+    if not select.select([fd], [], [], TIMEOUT)[0]:
+        raise AssertionError(f"{what}: nothing within {TIMEOUT} s")
+    byte = os.read(fd, 1)
+    if not byte:
+        raise AssertionError(f"{what}: the pipe was closed")
+    return byte
+
+
+def read_until(stream, text, what):
+    """Reads lines from a child's pipe until one contains `text`; what follows is read and dropped, so that the child
+    never blocks on a full pipe."""
+    seen = []
+    for line in iter(stream.readline, ""):
+        seen.append(line)
+        if text in line:
+            threading.Thread(target=drain, args=(os.dup(stream.fileno()),), daemon=True).start()
+            return line
+    raise AssertionError(f"{what}: ended without saying {text!r}:\n{''.join(seen)}")
+
+
+def drain(fd):
+    with open(fd, "rb", buffering=0) as pipe:
+        while pipe.read(1 << 16):
+            pass
+
+
+def end(process, sign=signal.SIGTERM):
+    """Ends a process started here, and reaps it."""
+    if process.poll() is None:
+        process.send_signal(sign)
+    try:
+        return process.wait(TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait(TIMEOUT)
+    finally:
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+class Tracer:
+    """`sockleak trace` in the background; usable once it says that it is ready."""
+
+    def __init__(self, *arguments):
+        ready, child_end = os.pipe()
+        # Files, not pipes: a verbose report must not block on a reader that is busy elsewhere.
+        self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [str(SOCKLEAK), "trace", "--ready-fd", str(child_end), *map(str, arguments)], stdin=subprocess.DEVNULL,
+            stdout=self.out, stderr=self.err, pass_fds=[child_end])
+        os.close(child_end)
+        try:
+            read_byte(ready, "sockleak trace --ready-fd")
+        except AssertionError as error:
+            end(self.process, signal.SIGKILL)
+            raise AssertionError(f"{error}\n{self._read(self.err).decode()}") from None
+        finally:
+            os.close(ready)
+
+    @staticmethod
+    def _read(file):
+        file.seek(0)
+        return file.read()
+
+    def result(self, interrupt=False):
+        """Its outcome, as run() gives it; with `interrupt` it is asked to end now, as by Ctrl-C."""
+        if interrupt and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            status = self.process.wait(3 * TIMEOUT)
+        finally:
+            end(self.process, signal.SIGKILL)
+        outcome = subprocess.CompletedProcess(self.process.args, status, self._read(self.out), self._read(self.err))
+        self.out.close()
+        self.err.close()
+        return outcome
+
+
+# --- reading reports -------------------------------------------------------------------------------------------------
+
+def base_name(path):
+    return (path or "").rsplit("/", 1)[-1]
+
+
+def bare(function):
+    """A function's name without return type and parameters, so that C++ names compare however they are written."""
+    return (function or "").split("(")[0].split(" ")[-1]
+
+
+def place(frame):
+    return {"file": base_name(frame.get("file")), "line": frame.get("line"), "function": bare(frame.get("function"))}
+
+
+def own_place(stack, program):
+    """The innermost frame in the program's own module: what a reader takes for the culprit."""
+    for frame in stack["frames"]:
+        if base_name(frame.get("module")) == program:
+            return place(frame)
+    return None
+
+
+def true_place(truth):
+    return {"file": truth["file"], "line": truth["line"], "function": bare(truth["function"])}
+
+
+def is_whole(stack):
+    """Whether a stack was walked to the first frame of its thread and says so."""
+    if stack["truncated"] or not stack["frames"]:
+        return False
+    outermost = stack["frames"][-4:]
+    starts = ("_start", "__libc_start_main", "__libc_start_call_main", "start_thread", "clone", "clone3", "main")
+    return any(bare(frame.get("function")).split("@")[0] in starts for frame in outermost)
+
+
+def show(stack):
+    lines = [f"    {frame.get('function') or '?'} {frame.get('file') or ''}:{frame.get('line') or ''} "
+             f"[{base_name(frame.get('module'))}+{frame.get('offset')}]{' inlined' if frame.get('inlined') else ''}"
+             for frame in stack["frames"]]
+    return "\n".join(lines + [f"    truncated={stack['truncated']} why={stack.get('why')}"])
+
+
+def counter(report, name):
+    return report["completeness"]["counters"].get(name, 0)

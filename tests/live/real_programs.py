@@ -1,0 +1,136 @@
+"""Programs nobody here wrote, under load on loopback: every stack is whole, nothing is lost, nothing is a leak."""
+
+import contextlib
+import glob
+import pwd
+import shutil
+import socket
+import subprocess
+import unittest
+
+import harness
+
+NGINX = """
+daemon off;
+worker_processes 2;
+pid {directory}/nginx.pid;
+error_log stderr notice;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ return 200 "ok"; }}
+    location /proxy {{ proxy_pass http://127.0.0.1:{port}/; }}
+  }}
+}}
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def child(*arguments, **options):
+    """A program started for this test and ended with it; stderr can be read to learn when it is ready."""
+    process = subprocess.Popen([str(argument) for argument in arguments], stdin=subprocess.DEVNULL, text=True, **options)
+    try:
+        yield process
+    finally:
+        harness.end(process)
+
+
+@contextlib.contextmanager
+def load(*arguments):
+    """A load generator that runs until the test is done with it."""
+    with child(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        yield process
+
+
+class RealPrograms(unittest.TestCase):
+    maxDiff = None
+
+    def watch(self, name, process, client, least):
+        """Attaches for five seconds; `least` sockets must have been made and named in that time."""
+        tracer = harness.Tracer("-p", process.pid, "-d", "5s", "--json", "-v")
+        outcome = tracer.result()
+        self.assertIsNone(client.poll(), "the load ended before the trace did")
+        self.assertEqual(0, outcome.returncode, outcome.stderr.decode())
+        report = harness.parse_report(outcome)
+        created = {}
+        for site in report["sites"]:
+            if site["origin"] == "before-attach":
+                continue
+            stack = site["created_at"]
+            self.assertTrue(harness.is_whole(stack), f"{name}, {site['created']} sockets:\n{harness.show(stack)}")
+            created[site["origin"]] = created.get(site["origin"], 0) + site["created"]
+        print(f"\n{name}: {report['totals']} {created} {report['completeness']['counters']}", flush=True)
+        self.assertGreater(sum(created.values()), least)
+        self.assertEqual([], [finding for finding in report["findings"] if finding["verdict"] == "leak"])
+        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        for counter in ("events_lost", *harness.STACK_LOSSES):
+            self.assertEqual(0, harness.counter(report, counter), counter)
+        return report
+
+    def test_nginx_with_wrk(self):
+        port = free_port()
+        with harness.scratch() as directory:
+            config = directory / "nginx.conf"
+            config.write_text(NGINX.format(directory=directory, port=port))
+            with child("/usr/sbin/nginx", "-p", directory, "-c", config, "-e", "stderr",
+                       stderr=subprocess.PIPE) as nginx:
+                harness.read_until(nginx.stderr, "start worker process ", "nginx")
+                with load("wrk", "-t1", "-c16", "-d120s", "-H", "Connection: close",
+                          f"http://127.0.0.1:{port}/proxy") as wrk:
+                    self.watch("nginx", nginx, wrk, least=500)
+
+    def test_redis_with_redis_benchmark(self):
+        port = free_port()
+        with harness.scratch() as directory:
+            with child("redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", directory,
+                       stdout=subprocess.PIPE) as redis:
+                harness.read_until(redis.stdout, "Ready to accept connections", "redis")
+                with load("redis-benchmark", "-p", port, "-k", "0", "-c", "16", "-n", "100000000", "-t",
+                          "set") as benchmark:
+                    self.watch("redis-server", redis, benchmark, least=500)
+
+    def test_postgresql_with_pgbench(self):
+        programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+        user = next(name for name in ("postgres", "nobody") if self.is_user(name))
+        port = free_port()
+        # PostgreSQL refuses to run as root.
+        demote = ("setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups")
+        with harness.scratch() as directory:
+            shutil.chown(directory, user)
+            data = directory / "data"
+            made = harness.run(*demote, f"{programs}/initdb", "-D", data, "-A", "trust", "-N", "-U", "tester",
+                               "--no-locale", "-E", "UTF8", cwd=directory)
+            self.assertEqual(0, made.returncode, made.stderr.decode())
+            with child(*demote, f"{programs}/postgres", "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
+                       "-c", f"unix_socket_directories={directory}", "-c", "fsync=off", stderr=subprocess.PIPE,
+                       cwd=directory) as postgres:
+                harness.read_until(postgres.stderr, "ready to accept connections", "postgres")
+                pgbench = (f"{programs}/pgbench", "-h", "127.0.0.1", "-p", port, "-U", "tester")
+                filled = harness.run(*pgbench, "-i", "-q", "-s", "1", "postgres")
+                self.assertEqual(0, filled.returncode, filled.stderr.decode())
+                with load(*pgbench, "-C", "-S", "-c", "4", "-T", "120", "postgres") as client:
+                    self.watch("postgres", postgres, client, least=100)
+
+    @staticmethod
+    def is_user(name):
+        try:
+            return bool(pwd.getpwnam(name))
+        except KeyError:
+            return False
+
+
+if __name__ == "__main__":
+    harness.main()
