@@ -16,7 +16,7 @@ enum { kConnections = 21, kResetEvery = 3 };
 
 // A place in this file; AT() notes it on the very line of the call, so the truth cannot drift from the source.
 struct place {
-  const char *function;
+  const char* function;
   int line, count;
 };
 static struct place listening, accepted, closed;
@@ -26,11 +26,11 @@ static struct place listening, accepted, closed;
 static bool repaired;
 static int hangups;
 
-static void *run_clients(void *argument) {
-  const struct sockaddr_in *address = argument;
+static void* run_clients(void* argument) {
+  const struct sockaddr_in* address = argument;
   for (int i = 0; i < kConnections; ++i) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof *address) != 0) err(70, "client: connect");
+    if (fd < 0 || connect(fd, (const struct sockaddr*)address, sizeof *address) != 0) err(70, "client: connect");
     char byte = 0;
     if (read(fd, &byte, 1) != 1) err(70, "client: no greeting");
     if (i % kResetEvery == 0) {
@@ -38,7 +38,9 @@ static void *run_clients(void *argument) {
       if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) != 0) err(70, "client: linger");
     } else {
       if (write(fd, "?", 1) != 1) err(70, "client: write");
-      while (read(fd, &byte, 1) > 0) {}  // until the server closes
+      // until the server closes
+      while (read(fd, &byte, 1) > 0) {
+      }
     }
     if (close(fd) != 0) err(70, "client: close");
   }
@@ -58,7 +60,7 @@ static void answer(int fd) {
   if (AT(closed, close(fd)) != 0) err(70, "close");
 }
 
-static void on_event(int epoll, int listener, const struct epoll_event *event) {
+static void on_event(int epoll, int listener, const struct epoll_event* event) {
   if (event->data.fd == listener) {
     greet(epoll, listener);
   } else if (event->events & EPOLLHUP) {
@@ -70,8 +72,8 @@ static void on_event(int epoll, int listener, const struct epoll_event *event) {
   }
 }
 
-int main(int argc, char **argv) {
-  const char *truth_path = NULL;
+int main(int argc, char** argv) {
+  const char* truth_path = NULL;
   for (int i = 1; i < argc; ++i) {
     if (strcmp(argv[i], "--repaired") == 0) repaired = true;
     if (strcmp(argv[i], "--truth") == 0 && i + 1 < argc) truth_path = argv[++i];
@@ -80,8 +82,8 @@ int main(int argc, char **argv) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
   socklen_t length = sizeof address;
   const int listener = AT(listening, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 32) != 0 ||
-      getsockname(listener, (struct sockaddr *)&address, &length) != 0)
+  if (listener < 0 || bind(listener, (struct sockaddr*)&address, sizeof address) != 0 || listen(listener, 32) != 0 ||
+      getsockname(listener, (struct sockaddr*)&address, &length) != 0)
     err(70, "listen");
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   struct epoll_event interest = {.events = EPOLLIN, .data.fd = listener};
@@ -98,7 +100,7 @@ int main(int argc, char **argv) {
   pthread_join(clients, NULL);
   if (close(epoll) != 0 || close(listener) != 0) err(70, "close");
 
-  FILE *truth = truth_path == NULL ? stdout : fopen(truth_path, "w");
+  FILE* truth = truth_path == NULL ? stdout : fopen(truth_path, "w");
   if (truth == NULL) err(70, "%s", truth_path);
   fprintf(truth,
           "{\"program\":\"accept_epoll\",\"leaked\":%d,\"created\":%d,\"origin\":\"accept\",\"sockets_created\":%d,"
@@ -106,7 +108,6 @@ int main(int argc, char **argv) {
           "\"listener_created_at\":{\"file\":\"accept_epoll.c\",\"line\":%d,\"function\":\"%s\"},"
           "\"closed_at\":[{\"file\":\"accept_epoll.c\",\"line\":%d,\"function\":\"%s\",\"count\":%d}]}\n",
           repaired ? 0 : hangups, accepted.count, 1 + 2 * kConnections, accepted.line, accepted.function,
-          listening.line, listening.function, closed.line,
-          closed.function, closed.count);
+          listening.line, listening.function, closed.line, closed.function, closed.count);
   return fclose(truth) == 0 ? 0 : 70;
 }

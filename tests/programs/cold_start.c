@@ -30,28 +30,28 @@ static int created_line;
 
 SEPARATE int dial(void) {
   const int fd = (created_line = __LINE__, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) err(70, "connect");
+  if (fd < 0 || connect(fd, (const struct sockaddr*)&address, sizeof address) != 0) err(70, "connect");
   return fd;
 }
 
 // Every path has its own frame sizes, so no two share a rule, and goes `depth` levels deep.
-#define PATH(n)                                      \
-  SEPARATE int leaf_##n(void) {                      \
-    char frame[16 + 8 * n];                          \
-    __asm__ volatile("" : : "r"(frame) : "memory");  \
-    const int fd = dial();                           \
-    NO_TAIL_CALL(n);                                 \
-    return fd;                                       \
-  }                                                  \
-  SEPARATE int path_##n(int depth) {                 \
+#define PATH(n)                                                  \
+  SEPARATE int leaf_##n(void) {                                  \
+    char frame[16 + 8 * n];                                      \
+    __asm__ volatile("" : : "r"(frame) : "memory");              \
+    const int fd = dial();                                       \
+    NO_TAIL_CALL(n);                                             \
+    return fd;                                                   \
+  }                                                              \
+  SEPARATE int path_##n(int depth) {                             \
     const int fd = depth > 0 ? path_##n(depth - 1) : leaf_##n(); \
-    NO_TAIL_CALL(n);                                 \
-    return fd;                                       \
+    NO_TAIL_CALL(n);                                             \
+    return fd;                                                   \
   }
-#define FOR_EACH_PATH(X)                                                                                     \
-  X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19) \
-  X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32) X(33) X(34) X(35) X(36) X(37)  \
-  X(38) X(39)
+#define FOR_EACH_PATH(X)                                                                                               \
+  X(0)                                                                                                                 \
+  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) \
+      X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32) X(33) X(34) X(35) X(36) X(37) X(38) X(39)
 FOR_EACH_PATH(PATH)
 #define PATH_POINTER(n) path_##n,
 static int (*const paths[kPaths])(int) = {FOR_EACH_PATH(PATH_POINTER)};
@@ -80,7 +80,7 @@ static void one_connection(long sequence, bool marked) {
   since_mark.leaked[path] += marked && leak;
 }
 
-static void print_tally(FILE *out, const char *name, const struct tally *tally) {
+static void print_tally(FILE* out, const char* name, const struct tally* tally) {
   fprintf(out, ",\"%s\":[", name);
   for (int i = 0; i < kPaths; ++i)
     fprintf(out, "%s{\"function\":\"leaf_%d\",\"depth\":%d,\"created\":%ld,\"leaked\":%ld}", i == 0 ? "" : ",", i,
@@ -88,8 +88,8 @@ static void print_tally(FILE *out, const char *name, const struct tally *tally) 
   fputc(']', out);
 }
 
-static void write_truth(const char *path, long sequence, long mark) {
-  FILE *out = path == NULL ? stdout : fopen(path, "w");
+static void write_truth(const char* path, long sequence, long mark) {
+  FILE* out = path == NULL ? stdout : fopen(path, "w");
   if (out == NULL) err(70, "%s", path);
   fprintf(out,
           "{\"program\":\"cold_start\",\"leaked\":%ld,\"sockets_created\":%ld,\"mark\":%ld,"
@@ -101,8 +101,8 @@ static void write_truth(const char *path, long sequence, long mark) {
   if (fclose(out) != 0) err(70, "the truth");
 }
 
-int main(int argc, char **argv) {
-  const char *truth_path = NULL;
+int main(int argc, char** argv) {
+  const char* truth_path = NULL;
   long count = 20000;
   int control = -1, signal = -1;
   for (int i = 1; i + 1 < argc; i += 2) {
@@ -115,8 +115,8 @@ int main(int argc, char **argv) {
   socklen_t length = sizeof address;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (listener < 0 || bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, 8) != 0 ||
-      getsockname(listener, (struct sockaddr *)&address, &length) != 0)
+  if (listener < 0 || bind(listener, (struct sockaddr*)&address, length) != 0 || listen(listener, 8) != 0 ||
+      getsockname(listener, (struct sockaddr*)&address, &length) != 0)
     err(70, "listen");
 
   long sequence = 0, mark = control < 0 ? 0 : -1;
@@ -133,7 +133,9 @@ int main(int argc, char **argv) {
   write_truth(truth_path, sequence, mark);
   if (signal >= 0) {
     if (write(signal, "d", 1) != 1) err(70, "signal");
-    while (read(control, &byte, 1) > 0) {}  // idle until the other side has looked at the open sockets
+    // idle until the other side has looked at the open sockets
+    while (read(control, &byte, 1) > 0) {
+    }
   }
   if (close(listener) != 0) err(70, "close");
   return 0;

@@ -10,18 +10,19 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-static void place_order(const struct sockaddr_in *server, int number) {
+static void place_order(const struct sockaddr_in* server, int number) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, (const struct sockaddr *)server, sizeof *server) != 0) err(70, "connect");
-  const char *order = number % 10 == 9 ? "ORDER unicorn 1\n" : "ORDER widget 3\n";
+  if (fd < 0 || connect(fd, (const struct sockaddr*)server, sizeof *server) != 0) err(70, "connect");
+  const char* order = number % 10 == 9 ? "ORDER unicorn 1\n" : "ORDER widget 3\n";
   if (send(fd, order, strlen(order), MSG_NOSIGNAL) < 0) err(70, "send");
   char answer = 0;
-  while (answer != '\n' && read(fd, &answer, 1) == 1) {}
+  while (answer != '\n' && read(fd, &answer, 1) == 1) {
+  }
   if (answer != '\n') errx(70, "the server hung up");
   if (close(fd) != 0) err(70, "close");
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 4) errx(64, "usage: demo_client PORT ORDERS PER_SECOND");
   struct sockaddr_in server = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
   server.sin_port = htons((uint16_t)atoi(argv[1]));
