@@ -38,13 +38,19 @@ constexpr int kIndent = 2;
   return buffer.data();
 }
 
+/// Readers build paths and URLs from build-ids; one from a recording may be any string.
+[[nodiscard]] Json build_id_json(const std::string& build_id) {
+  const bool is_hex = build_id.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return is_hex ? text_or_null(build_id) : Json(nullptr);
+}
+
 [[nodiscard]] Json frame_json(const Frame& frame) {
   return {{"function", text_or_null(frame.function)},
           {"file", text_or_null(frame.file)},
           {"line", number_or_null(frame.line)},
           {"column", number_or_null(frame.column)},
           {"module", text_or_null(frame.module)},
-          {"build_id", text_or_null(frame.build_id)},
+          {"build_id", build_id_json(frame.build_id)},
           {"offset", hex(frame.offset)},
           {"inlined", frame.inlined},
           {"kind", to_string(frame.kind)}};

@@ -24,27 +24,36 @@ TEST(EscapeTerminal, DisarmsControlBytes) {
 }
 
 TEST(EscapeTerminal, DisarmsC1ControlsInBothForms) {
-  EXPECT_EQ(escape_terminal("\xc2\x9b" "31m"), "\\xc2\\x9b31m");  // CSI as UTF-8
-  EXPECT_EQ(escape_terminal("\x9b" "31m"), "\\x9b31m");          // CSI as a bare byte
+  EXPECT_EQ(escape_terminal("\xc2\x9b"
+                            "31m"),
+            "\\xc2\\x9b31m");  // CSI as UTF-8
+  EXPECT_EQ(escape_terminal("\x9b"
+                            "31m"),
+            "\\x9b31m");  // CSI as a bare byte
   EXPECT_EQ(escape_terminal("\xc2\x80\xc2\x9f\xc2\xa0"), "\\xc2\\x80\\xc2\\x9f\xc2\xa0");
 }
 
 TEST(EscapeTerminal, DisarmsCharactersThatReorderOrBreakALine) {
-  EXPECT_EQ(escape_terminal("\u202e" "gpj.exe"), "\\xe2\\x80\\xaegpj.exe");
+  EXPECT_EQ(escape_terminal("\u202e"
+                            "gpj.exe"),
+            "\\xe2\\x80\\xaegpj.exe");
   EXPECT_EQ(escape_terminal("\u2066\u2069"), "\\xe2\\x81\\xa6\\xe2\\x81\\xa9");
   EXPECT_EQ(escape_terminal("\u2028"), "\\xe2\\x80\\xa8");
 }
 
 TEST(EscapeTerminal, ShowsInvalidUtf8AsBytes) {
   EXPECT_EQ(escape_terminal("\xff\xfe"), "\\xff\\xfe");
-  EXPECT_EQ(escape_terminal("\xc0\xaf"), "\\xc0\\xaf");              // overlong '/'
-  EXPECT_EQ(escape_terminal("\xe0\x80\x9b"), "\\xe0\\x80\\x9b");     // overlong C1
-  EXPECT_EQ(escape_terminal("\xc1\x9b"), "\\xc1\\x9b");              // overlong '['
+  EXPECT_EQ(escape_terminal("\xc0\xaf"), "\\xc0\\xaf");           // overlong '/'
+  EXPECT_EQ(escape_terminal("\xe0\x80\x9b"), "\\xe0\\x80\\x9b");  // overlong C1
+  EXPECT_EQ(escape_terminal("\xc1\x9b"), "\\xc1\\x9b");           // overlong '['
   EXPECT_EQ(escape_terminal("\xf0\x80\x80\xaf"), "\\xf0\\x80\\x80\\xaf");
-  EXPECT_EQ(escape_terminal("\xed\xa0\x80"), "\\xed\\xa0\\x80");     // surrogate
+  EXPECT_EQ(escape_terminal("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // surrogate
   EXPECT_EQ(escape_terminal("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
-  EXPECT_EQ(escape_terminal("a\xe2\x82"), "a\\xe2\\x82");            // cut at the end
-  EXPECT_EQ(escape_terminal("\xe2\x82" "A"), "\\xe2\\x82" "A");      // cut in the middle
+  EXPECT_EQ(escape_terminal("a\xe2\x82"), "a\\xe2\\x82");  // cut at the end
+  EXPECT_EQ(escape_terminal("\xe2\x82"
+                            "A"),
+            "\\xe2\\x82"
+            "A");  // cut in the middle
 }
 
 TEST(ValidUtf8, KeepsWhatIsValidControlsIncluded) {
@@ -55,7 +64,10 @@ TEST(ValidUtf8, ReplacesEachMaximalSubpartOnce) {
   EXPECT_EQ(valid_utf8("\xff\xfe"), "\uFFFD\uFFFD");
   EXPECT_EQ(valid_utf8("\xc0\xaf"), "\uFFFD\uFFFD");
   EXPECT_EQ(valid_utf8("\xe2\x82"), "\uFFFD");
-  EXPECT_EQ(valid_utf8("\xe2\x82" "A"), "\uFFFD" "A");
+  EXPECT_EQ(valid_utf8("\xe2\x82"
+                       "A"),
+            "\uFFFD"
+            "A");
   EXPECT_EQ(valid_utf8("\xed\xa0\x80"), "\uFFFD\uFFFD\uFFFD");
   // The example of the Unicode Standard, section 3.9, table 3-11.
   EXPECT_EQ(valid_utf8("\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41"), "\uFFFD\uFFFD\uFFFD\uFFFD\x41");
@@ -98,7 +110,7 @@ TEST(CountText, GroupsDigitsByThree) {
 
 TEST(ParseDuration, ReadsNumbersWithUnits) {
   const std::pair<const char*, Duration> cases[] = {
-      {"250ms", 250ms}, {"10s", 10s}, {"5m", 5min},  {"2h", 2h},         {"30", 30s},    {"0", 0s},
+      {"250ms", 250ms}, {"10s", 10s}, {"5m", 5min},     {"2h", 2h},       {"30", 30s},     {"0", 0s},
       {"0ms", 0ms},     {"007s", 7s}, {"1.5s", 1500ms}, {"0.25h", 15min}, {"2.5", 2500ms}, {"8784h", 8784h},
   };
   for (const auto& [text, expected] : cases) {
