@@ -15,11 +15,19 @@ class Symbolizer {
   virtual Stack symbolize(const MappedStack& stack) = 0;
 };
 
+struct SymbolizerOptions {
+  /// Ask the servers in DEBUGINFOD_URLS for missing debug files. Blocks on the network, hence off unless asked for.
+  bool debuginfod = false;
+  /// Colon-separated absolute directories, each with .build-id/ and/or a tree as in /usr/lib/debug.
+  std::string debug_directories = "/usr/lib/debug";
+};
+
 /// Reads the modules' own symbols and debug information, or separate debug files by build-id or debug link
 /// (libdw). Results are cached per (module, address). `modules` must outlive it.
-std::unique_ptr<Symbolizer> make_dwfl_symbolizer(const ModuleStore& modules);
+std::unique_ptr<Symbolizer> make_dwfl_symbolizer(const ModuleStore& modules, const SymbolizerOptions& options = {});
 
-/// Rust (v0 and legacy), then Itanium C++; unknown manglings come back unchanged.
+/// Rust (v0 and legacy), then Itanium C++; unknown manglings come back unchanged. What differs between builds of the
+/// same source is dropped: Rust hashes and the compiler's clone suffixes.
 [[nodiscard]] std::string demangle(const std::string& symbol);
 
 /// Index of the first frame that is not libc's, the loader's or a language runtime's; 0 if there is none.
