@@ -1,0 +1,269 @@
+// One overload of to_event() per wire struct. Values outside an enumeration become the most cautious member: a record
+// from a newer kernel must not turn into an accusation.
+#include "event/decode.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include "../../bpf/wire.h"
+
+namespace sockleak {
+namespace {
+
+// Numbers of the kernel's ABI (linux/socket.h, linux/in.h) that the tuple carries.
+constexpr std::uint16_t kAfUnix = 1;
+constexpr std::uint16_t kAfInet = 2;
+constexpr std::uint16_t kAfInet6 = 10;
+constexpr std::uint8_t kSockRaw = 3;
+constexpr std::uint8_t kIpprotoIcmpV6 = 58;
+
+/// A clock beyond 292 years is damage; inside the signed range differences of times cannot overflow.
+[[nodiscard]] KernelTime time_of(const sl_header& header) {
+  constexpr std::uint64_t kLatest = std::numeric_limits<std::int64_t>::max();
+  return KernelTime{std::min<std::uint64_t>(header.ktime_ns, kLatest)};
+}
+
+[[nodiscard]] ProcessId process_of(const sl_header& header) {
+  return {Pid{header.tgid}, header.start_ns};
+}
+
+[[nodiscard]] Task task_of(const sl_header& header) {
+  return {process_of(header), Pid{header.tid}};
+}
+
+/// comm is filled by bpf_get_current_comm: usually, not necessarily, NUL-terminated.
+[[nodiscard]] std::string text_of(const char (&comm)[SL_COMM_LEN]) {
+  return {comm, std::find(std::begin(comm), std::end(comm), '\0')};
+}
+
+[[nodiscard]] WalkEnd walk_end_of(std::uint32_t end) {
+  return end <= SL_WALK_NO_SPACE ? static_cast<WalkEnd>(end) : WalkEnd::kNone;
+}
+
+[[nodiscard]] TcpState state_of(std::uint8_t state) {
+  return state <= static_cast<std::uint8_t>(TcpState::kNewSynRecv) ? static_cast<TcpState>(state) : TcpState::kUnknown;
+}
+
+[[nodiscard]] CloseHow how_of(std::uint8_t how) {
+  return how >= SL_CLOSE_CALL && how <= SL_CLOSE_ASYNC ? static_cast<CloseHow>(how) : CloseHow::kAsync;
+}
+
+[[nodiscard]] Family family_of(std::uint16_t family) {
+  switch (family) {
+    case kAfUnix:
+      return Family::kUnix;
+    case kAfInet:
+      return Family::kInet;
+    case kAfInet6:
+      return Family::kInet6;
+    default:
+      return Family::kUnspecified;
+  }
+}
+
+/// The protocol number means something in the internet families only: socket(AF_UNIX, type, 1) is no ICMP socket.
+/// A raw socket's number is the protocol it sniffs, not the one it speaks.
+[[nodiscard]] Protocol protocol_of(const sl_tuple& tuple) {
+  if (tuple.family != kAfInet && tuple.family != kAfInet6) return Protocol::kNone;
+  if (tuple.protocol == kIpprotoIcmpV6) return Protocol::kIcmp;
+  const auto protocol = static_cast<Protocol>(tuple.protocol);
+  if (protocol == Protocol::kIcmp) return protocol;
+  if (tuple.type == kSockRaw) return Protocol::kRaw;
+  switch (protocol) {
+    case Protocol::kTcp:
+    case Protocol::kUdp:
+    case Protocol::kSctp:
+    case Protocol::kMptcp:
+    case Protocol::kRaw:
+      return protocol;
+    default:
+      return Protocol::kNone;
+  }
+}
+
+[[nodiscard]] Endpoint endpoint_of(Family family, const std::uint8_t (&address)[16], std::uint16_t port) {
+  Endpoint endpoint;
+  endpoint.family = family;
+  // Only the bytes the family uses: what stands behind an IPv4 address must not make equal endpoints differ.
+  const std::size_t length = family == Family::kInet ? 4 : family == Family::kInet6 ? 16 : 0;
+  std::copy_n(std::begin(address), length, endpoint.address.begin());
+  if (length != 0) endpoint.port = port;
+  return endpoint;
+}
+
+[[nodiscard]] Addresses addresses_of(const sl_tuple& tuple) {
+  const Family family = family_of(tuple.family);
+  return {endpoint_of(family, tuple.local, tuple.local_port), endpoint_of(family, tuple.remote, tuple.remote_port),
+          protocol_of(tuple)};
+}
+
+Event to_event(const sl_socket_created& w) {
+  return SocketCreated{.time = time_of(w.header),
+                       .task = task_of(w.header),
+                       .comm = text_of(w.comm),
+                       .socket = SocketId{w.cookie},
+                       .stack = StackHash{w.stack},
+                       .stack_end = walk_end_of(w.stack_end),
+                       .netns = NetnsId{w.netns},
+                       .addresses = addresses_of(w.tuple)};
+}
+
+Event to_event(const sl_socket_accepted& w) {
+  return SocketAccepted{.time = time_of(w.header),
+                        .task = task_of(w.header),
+                        .comm = text_of(w.comm),
+                        .socket = SocketId{w.cookie},
+                        .listener = SocketId{w.listener_cookie},
+                        .stack = StackHash{w.stack},
+                        .stack_end = walk_end_of(w.stack_end),
+                        .fd = Fd{w.fd},
+                        .netns = NetnsId{w.netns},
+                        .addresses = addresses_of(w.tuple)};
+}
+
+Event to_event(const sl_state_changed& w) {
+  return StateChanged{.time = time_of(w.header),
+                      .socket = SocketId{w.cookie},
+                      .listener = SocketId{w.listener_cookie},
+                      .from = state_of(w.old_state),
+                      .to = state_of(w.new_state),
+                      .netns = NetnsId{w.netns},
+                      .addresses = addresses_of(w.tuple)};
+}
+
+Event to_event(const sl_socket_closed& w) {
+  return SocketClosed{.time = time_of(w.header),
+                      .task = task_of(w.header),
+                      .comm = text_of(w.comm),
+                      .socket = SocketId{w.cookie},
+                      .stack = StackHash{w.stack},
+                      .stack_end = walk_end_of(w.stack_end),
+                      .how = how_of(w.how),
+                      .state = state_of(w.state)};
+}
+
+Event to_event(const sl_socket_destroyed& w) {
+  return SocketDestroyed{.time = time_of(w.header), .socket = SocketId{w.cookie}};
+}
+
+Event to_event(const sl_process_forked& w) {
+  return ProcessForked{.time = time_of(w.header),
+                       .parent = task_of(w.header),
+                       .child = {Pid{w.child_tgid}, w.child_start_ns},
+                       .comm = text_of(w.comm)};
+}
+
+Event to_event(const sl_process_execed& w) {
+  return ProcessExeced{.time = time_of(w.header), .task = task_of(w.header), .comm = text_of(w.comm)};
+}
+
+Event to_event(const sl_process_exited& w) {
+  return ProcessExited{.time = time_of(w.header), .task = task_of(w.header), .wait_status = w.exit_code};
+}
+
+Event to_event(const sl_process_freed& w) {
+  return ProcessFreed{.time = time_of(w.header), .process = process_of(w.header)};
+}
+
+Event to_event(const sl_snapshot_socket& w) {
+  return SnapshotSocket{.time = time_of(w.header),
+                        .socket = SocketId{w.cookie},
+                        .inode = w.inode,
+                        .state = state_of(w.state),
+                        .dead = w.dead != 0,
+                        .rx_bytes = w.rx_bytes,
+                        .tx_bytes = w.tx_bytes,
+                        .netns = NetnsId{w.netns},
+                        .addresses = addresses_of(w.tuple)};
+}
+
+Event to_event(const sl_snapshot_holder& w) {
+  return SnapshotHolder{.time = time_of(w.header),
+                        .task = task_of(w.header),
+                        .comm = text_of(w.comm),
+                        .fd = Fd{w.fd},
+                        .close_on_exec = w.close_on_exec != 0,
+                        .socket = SocketId{w.cookie},
+                        .listener = SocketId{w.listener_cookie},
+                        .inode = w.inode,
+                        .state = state_of(w.state),
+                        .rx_bytes = w.rx_bytes,
+                        .tx_bytes = w.tx_bytes,
+                        .netns = NetnsId{w.netns},
+                        .addresses = addresses_of(w.tuple)};
+}
+
+/// Marks are shared by two record types each.
+Event to_event(const sl_snapshot_mark& w) {
+  if (w.header.type == SL_SNAPSHOT_BEGIN) return SnapshotBegan{.time = time_of(w.header)};
+  return SnapshotEnded{.time = time_of(w.header), .complete = w.complete != 0};
+}
+
+Event to_event(const sl_session_mark& w) {
+  if (w.header.type == SL_SESSION_BEGIN) return SessionBegan{.time = time_of(w.header)};
+  return CommandEnded{.time = time_of(w.header), .task = task_of(w.header), .wait_status = w.status};
+}
+
+/// Records may be unaligned in a file: always through a copy. A longer record is a newer version's; its prefix holds.
+template <typename Wire>
+Decoded read(std::span<const std::byte> record) {
+  static_assert(std::is_trivially_copyable_v<Wire>);
+  if (record.size() < sizeof(Wire)) return DecodeDefect::kTooShort;
+  Wire wire;
+  std::memcpy(&wire, record.data(), sizeof(wire));
+  return to_event(wire);
+}
+
+}  // namespace
+
+std::optional<std::uint16_t> record_type(std::span<const std::byte> record) {
+  if (record.size() < sizeof(sl_header)) return std::nullopt;
+  sl_header header;
+  std::memcpy(&header, record.data(), sizeof(header));
+  return header.type;
+}
+
+Decoded decode(std::span<const std::byte> record) {
+  if (record.size() < sizeof(sl_header)) return DecodeDefect::kTooShort;
+  sl_header header;
+  std::memcpy(&header, record.data(), sizeof(header));
+  if (header.size != record.size()) return DecodeDefect::kWrongSize;
+  switch (header.type) {
+    case SL_SOCKET_CREATED:
+      return read<sl_socket_created>(record);
+    case SL_SOCKET_ACCEPTED:
+      return read<sl_socket_accepted>(record);
+    case SL_STATE_CHANGED:
+      return read<sl_state_changed>(record);
+    case SL_SOCKET_CLOSED:
+      return read<sl_socket_closed>(record);
+    case SL_SOCKET_DESTROYED:
+      return read<sl_socket_destroyed>(record);
+    case SL_PROCESS_FORKED:
+      return read<sl_process_forked>(record);
+    case SL_PROCESS_EXECED:
+      return read<sl_process_execed>(record);
+    case SL_PROCESS_EXITED:
+      return read<sl_process_exited>(record);
+    case SL_PROCESS_FREED:
+      return read<sl_process_freed>(record);
+    case SL_SNAPSHOT_SOCKET:
+      return read<sl_snapshot_socket>(record);
+    case SL_SNAPSHOT_HOLDER:
+      return read<sl_snapshot_holder>(record);
+    case SL_SNAPSHOT_BEGIN:
+    case SL_SNAPSHOT_END:
+      return read<sl_snapshot_mark>(record);
+    case SL_SESSION_BEGIN:
+    case SL_COMMAND_ENDED:
+      return read<sl_session_mark>(record);
+    default:
+      return DecodeDefect::kUnknownType;
+  }
+}
+
+}  // namespace sockleak

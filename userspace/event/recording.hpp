@@ -61,7 +61,7 @@ struct Recording {
   };
   std::vector<Item> items;
   std::string session_json;  // empty if the file was cut before its end
-  std::vector<RecordedModule> modules;
+  std::vector<RecordedModule> modules;  // a frame's ModuleId may lie beyond them in a cut or forged file
   std::vector<std::pair<MappedStack, Stack>> resolved;
   Counters counters;         // recording_cut is set if the file ends in the middle
 };

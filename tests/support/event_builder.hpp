@@ -1,0 +1,113 @@
+// Stories for tests: each verb appends the wire records that the kernel would have sent, so tests go through decode.
+// The builder keeps a small model of who holds which socket, to know what an exit closes and what a snapshot finds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "../../bpf/wire.h"
+#include "event/event.hpp"
+#include "event/recording.hpp"
+
+namespace sockleak::test {
+
+/// A thread of a process, as an event's header names it.
+struct Actor {
+  std::uint32_t pid = 0;
+  std::uint32_t tid = 0;
+  std::uint64_t start_ns = 0;
+  std::string comm = "app";
+
+  [[nodiscard]] ProcessId process() const { return {Pid{pid}, start_ns}; }
+};
+/// The main thread of a process; started long before the story.
+[[nodiscard]] Actor process(std::uint32_t pid, std::string comm = "app");
+[[nodiscard]] Actor thread(const Actor& of, std::uint32_t tid, std::string comm);
+
+class EventBuilder {
+ public:
+  static constexpr std::uint64_t kStart = 1'000'000'000'000;  // the story's clock at first, ns
+  static constexpr std::uint32_t kNetns = 4'026'531'840;
+
+  EventBuilder& after(Duration duration);
+  [[nodiscard]] KernelTime now() const { return KernelTime{now_}; }
+
+  EventBuilder& session_begins();
+  EventBuilder& command_ended(const Actor& who, std::int32_t wait_status);
+  /// `hash` means this stack from now on.
+  EventBuilder& stack(std::uint64_t hash, const std::vector<std::uint64_t>& addresses);
+
+  // Births. A stack of 0 means that none could be walked.
+  EventBuilder& creates(const Actor& who, std::uint64_t cookie, std::uint64_t stack = 0,
+                        Protocol protocol = Protocol::kTcp);
+  EventBuilder& connects(std::uint64_t cookie, std::uint16_t port = 5432);
+  EventBuilder& opens(const Actor& who, std::uint64_t cookie, std::uint64_t stack = 0);  // creates and connects
+  EventBuilder& listens(std::uint64_t cookie, std::uint16_t port = 80);
+  EventBuilder& arrives(std::uint64_t cookie, std::uint64_t listener);  // a connection in the accept queue
+  EventBuilder& accepts(const Actor& who, std::uint64_t cookie, std::uint64_t listener, std::uint64_t stack = 0);
+  /// Open since before the session: no event tells of it, only snapshots and later changes.
+  EventBuilder& held_before(const Actor& who, std::uint64_t cookie, TcpState state = TcpState::kEstablished,
+                            std::uint64_t listener = 0);
+
+  // Life.
+  EventBuilder& state(std::uint64_t cookie, TcpState to);
+  EventBuilder& peer_closes(std::uint64_t cookie) { return state(cookie, TcpState::kCloseWait); }
+  EventBuilder& forks(const Actor& parent, const Actor& child);  // the child holds what the parent holds
+  EventBuilder& execs(const Actor& who);
+
+  // Ends.
+  /// One holder lets go; the last one closes the socket.
+  EventBuilder& closes(const Actor& who, std::uint64_t cookie, std::uint64_t stack = 0, CloseHow how = CloseHow::kCall);
+  EventBuilder& destroyed(std::uint64_t cookie);
+  /// The exit, and the closes of all that only this process held.
+  EventBuilder& exits(const Actor& who, std::int32_t wait_status = 0);
+  EventBuilder& freed(const Actor& who);
+  /// The socket is gone and its events were lost.
+  EventBuilder& vanishes(std::uint64_t cookie);
+
+  /// Every open socket and every holder, between its marks.
+  EventBuilder& snapshot(bool complete = true);
+
+  /// Any record; the header's size, type and time are filled in.
+  template <typename Wire>
+  EventBuilder& record(std::uint16_t type, Wire wire) {
+    wire.header.size = sizeof(wire);
+    wire.header.type = type;
+    wire.header.ktime_ns = now_;
+    return bytes(&wire, sizeof(wire));
+  }
+
+  [[nodiscard]] const std::vector<Recording::Item>& items() const { return items_; }
+  [[nodiscard]] Recording recording() const;
+  /// The last record's bytes.
+  [[nodiscard]] const std::vector<std::byte>& last() const { return items_.back().record; }
+
+ private:
+  struct Descriptor {
+    Actor holder;
+    std::int32_t fd = 0;
+  };
+  struct Socket {
+    sl_tuple tuple{};
+    TcpState state = TcpState::kClose;
+    std::uint64_t listener = 0;
+    std::vector<Descriptor> descriptors;
+  };
+
+  EventBuilder& bytes(const void* data, std::size_t size);
+  static sl_header header_of(const Actor& who);
+  void hold(Socket& socket, const Actor& who);
+  void connected_tuple(Socket& socket, std::uint16_t local_port, std::uint16_t remote_port);
+  EventBuilder& closed(const Actor& who, std::uint64_t cookie, std::uint64_t stack, CloseHow how);
+  void snapshot_of(std::uint64_t cookie, const Socket& socket);
+
+  std::uint64_t now_ = kStart;
+  std::int32_t next_fd_ = 3;
+  std::map<std::uint64_t, Socket> sockets_;
+  std::vector<Recording::Item> items_;
+};
+
+}  // namespace sockleak::test
