@@ -66,8 +66,8 @@ struct ClosePath {
 struct Site {
   explicit Site(Duration window) : live_minima(window) {}
 
-  std::uint64_t created = 0;
-  std::uint64_t closed = 0;
+  std::uint64_t created = 0;               // before-attach sites: first seen
+  std::uint64_t closed = 0;                // in any way, the end of a process included
   std::uint32_t live = 0;
   LifetimeHistogram lifetimes;             // of closed ones; sockets closed by the end of their process not included
   WindowMinima live_minima;
@@ -76,6 +76,7 @@ struct Site {
   /// Closed by the kernel while their creating process ended. All are counted, the first kKeptAtExit kept.
   static constexpr std::size_t kKeptAtExit = 1024;
   std::uint64_t open_at_exit = 0;
+  std::uint64_t listening_at_exit = 0;  // how many of them were listeners
   std::vector<SocketRecord> at_exit;
 };
 

@@ -1,0 +1,334 @@
+// The life of a socket in the table:
+//
+//   socket() ───────────────────────► kSocket ─── connects ───► kConnect ──┐
+//   passive open ► kAccept, in no site yet ── accept() ───────► kAccept ───┼─► closed: leaves table and site
+//   first seen in a snapshot or a change, never created ──► kBeforeAttach ─┘   (only exit closed it: kept there)
+//
+// A socket is counted in exactly one site, except while it waits in an accept queue: nobody's code opened it yet.
+// Events of one socket may arrive a little out of order (a snapshot is read beside the ring), so whoever learns more
+// about a known socket moves it to the site it belongs to.
+#include "track/tracker.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace sockleak {
+namespace {
+
+// A pre-forking server's listener is held by every worker: beyond these a report has nothing more to say.
+constexpr std::size_t kKeptHolders = 64;
+// Start times keep reused pids apart, so forgetting the oldest ends can only lose a remark in a report.
+constexpr std::size_t kKeptEnded = 100'000;
+
+[[nodiscard]] bool is_stream(Protocol protocol) {
+  return protocol == Protocol::kTcp || protocol == Protocol::kMptcp || protocol == Protocol::kSctp;
+}
+
+/// States in which only connect() can have brought a stream socket that socket() made.
+[[nodiscard]] bool says_connected(const SocketRecord& socket, TcpState state) {
+  return is_stream(socket.addresses.protocol) &&
+         (state == TcpState::kSynSent || state == TcpState::kEstablished || state == TcpState::kCloseWait);
+}
+
+/// States that prove a socket is open. A socket that was closed goes on through FIN_WAIT, LAST_ACK and the like:
+/// those of an unknown socket are no reason to believe in it.
+[[nodiscard]] bool proves_open(TcpState state) {
+  return state == TcpState::kSynSent || state == TcpState::kSynRecv || state == TcpState::kEstablished ||
+         state == TcpState::kCloseWait || state == TcpState::kListen;
+}
+
+[[nodiscard]] bool creator_known(const SocketRecord& socket) {
+  return socket.creator.process.pid.value != 0;
+}
+
+}  // namespace
+
+void Tracker::apply(const Event& event) {
+  std::visit(
+      [this](const auto& e) {
+        advance(e.time);
+        on(e);
+      },
+      event);
+}
+
+void Tracker::on(const SessionBegan& e) {
+  if (session_began_) return;
+  session_began_ = true;
+  session_begin_ = e.time;
+}
+
+void Tracker::on(const CommandEnded&) {}
+
+void Tracker::on(const SocketCreated& e) {
+  if (e.socket.value == 0) return counters_.add(Counter::records_malformed);
+  SocketRecord* socket = find(e.socket);
+  if (socket == nullptr) {
+    SocketRecord record;
+    record.id = e.socket;
+    record.state = TcpState::kClose;
+    socket = insert(std::move(record));
+    if (socket == nullptr) return;
+  } else {
+    if (creator_known(*socket)) return;  // a cookie is given once: this one was told twice
+    if (!socket->unaccepted) forget_in_site(*socket);
+  }
+  socket->unaccepted = false;
+  socket->created = e.time;
+  socket->creator = e.task;
+  socket->comm = e.comm;
+  socket->stack = resolve(e.stack);
+  socket->stack_end = e.stack_end;
+  socket->addresses.protocol = e.addresses.protocol;
+  update(*socket, e.addresses, e.netns);
+  socket->origin = says_connected(*socket, socket->state) ? Origin::kConnect : Origin::kSocket;
+  enter_site(*socket);
+}
+
+void Tracker::on(const SocketAccepted& e) {
+  if (e.socket.value == 0) return;  // the kernel side counted it: SL_COUNTER_ACCEPT_WITHOUT_COOKIE
+  SocketRecord* socket = find(e.socket);
+  if (socket == nullptr) {
+    SocketRecord record;
+    record.id = e.socket;
+    if (is_stream(e.addresses.protocol)) record.state = TcpState::kEstablished;
+    socket = insert(std::move(record));
+    if (socket == nullptr) return;
+  } else {
+    if (creator_known(*socket)) return;
+    if (!socket->unaccepted) forget_in_site(*socket);
+  }
+  socket->unaccepted = false;
+  socket->origin = Origin::kAccept;
+  socket->created = e.time;  // in the queue it was nobody's duty to close it
+  socket->creator = e.task;
+  socket->comm = e.comm;
+  socket->stack = resolve(e.stack);
+  socket->stack_end = e.stack_end;
+  set_listener(*socket, e.listener);
+  socket->addresses.protocol = e.addresses.protocol;
+  update(*socket, e.addresses, e.netns);
+  enter_site(*socket);
+}
+
+void Tracker::on(const StateChanged& e) {
+  if (e.socket.value == 0) return counters_.add(Counter::records_malformed);
+  SocketRecord* socket = find(e.socket);
+  if (socket == nullptr) {
+    if (!proves_open(e.to)) return;
+    socket = first_sight(e.socket, e.time, e.addresses, e.listener.value != 0);
+    if (socket == nullptr) return;
+  }
+  set_listener(*socket, e.listener);
+  update(*socket, e.addresses, e.netns);
+  const bool connected = e.to == TcpState::kSynSent || (e.from == TcpState::kSynSent && e.to == TcpState::kEstablished);
+  if (connected && socket->origin == Origin::kSocket) set_origin(*socket, Origin::kConnect);
+  set_state(*socket, e.to, e.time);
+}
+
+void Tracker::on(const SocketClosed& e) {
+  const auto found = sockets_.find(e.socket);
+  if (found == sockets_.end()) {
+    if (session_began_) counters_.add(Counter::closes_without_open);
+    return;
+  }
+  SocketRecord& socket = found->second;
+  if (socket.unaccepted) {  // its accept was lost: there is no site that could remember it
+    sockets_.erase(found);
+    return;
+  }
+  if (e.state != TcpState::kUnknown) socket.state = e.state;
+  Site& left = leave_site(socket);
+  ++left.closed;
+  ++left.close_paths[ClosePath{e.how, resolve(e.stack)}];
+  if (socket.origin != Origin::kBeforeAttach) {
+    ++totals_.closed;
+    if (e.how == CloseHow::kExit && creator_known(socket) && socket.creator.process == e.task.process) {
+      keep_at_exit(left, socket);
+    } else {
+      left.lifetimes.add(e.time - socket.created);
+    }
+  }
+  sockets_.erase(found);
+}
+
+void Tracker::on(const SocketDestroyed& e) {
+  const auto found = sockets_.find(e.socket);
+  if (found == sockets_.end()) return;  // closed before: the normal case
+  if (!found->second.unaccepted) {      // its close was lost: nobody knows how and where
+    ++leave_site(found->second).closed;
+    if (found->second.origin != Origin::kBeforeAttach) ++totals_.closed;
+  }
+  sockets_.erase(found);
+}
+
+void Tracker::on(const ProcessForked&) {}
+void Tracker::on(const ProcessExeced&) {}
+void Tracker::on(const ProcessExited& e) {
+  remember_ended(e.task.process);
+}
+void Tracker::on(const ProcessFreed& e) {
+  remember_ended(e.process);
+}  // in case its exit was lost
+
+void Tracker::on(const SnapshotBegan&) {
+  ++snapshots_begun_;
+}
+
+void Tracker::on(const SnapshotSocket& e) {
+  if (e.dead) return;  // closed long since: only the kernel still works on it
+  if (e.socket.value == 0) return counters_.add(Counter::records_malformed);
+  SocketRecord* socket = find(e.socket);
+  if (socket == nullptr) socket = first_sight(e.socket, e.time, e.addresses, e.inode == 0);
+  if (socket == nullptr) return;
+  confirm(*socket);
+  if (e.inode != 0) socket->inode = e.inode;
+  socket->rx_bytes = e.rx_bytes;
+  socket->tx_bytes = e.tx_bytes;
+  update(*socket, e.addresses, e.netns);
+  if (e.state != TcpState::kUnknown) set_state(*socket, e.state, e.time);
+  if (socket->origin == Origin::kSocket && says_connected(*socket, e.state)) set_origin(*socket, Origin::kConnect);
+}
+
+void Tracker::on(const SnapshotHolder& e) {
+  if (e.socket.value == 0) return counters_.add(Counter::records_malformed);
+  SocketRecord* socket = find(e.socket);
+  if (socket == nullptr) socket = first_sight(e.socket, e.time, e.addresses, false);
+  if (socket == nullptr) return;
+  if (socket->unaccepted) {  // somebody has a descriptor, so it was accepted; who and where may still be to come
+    socket->unaccepted = false;
+    enter_site(*socket);
+  }
+  confirm(*socket);
+  if (e.inode != 0) socket->inode = e.inode;
+  socket->rx_bytes = std::max(socket->rx_bytes, e.rx_bytes);
+  socket->tx_bytes = std::max(socket->tx_bytes, e.tx_bytes);
+  set_listener(*socket, e.listener);
+  update(*socket, e.addresses, e.netns);
+  if (e.state != TcpState::kUnknown) set_state(*socket, e.state, e.time);
+  if (socket->origin == Origin::kSocket && says_connected(*socket, e.state)) set_origin(*socket, Origin::kConnect);
+  if (socket->holders.size() < kKeptHolders) {
+    socket->holders.push_back({e.task.process, e.task.tid, e.comm, e.fd, e.close_on_exec});
+  }
+}
+
+void Tracker::on(const SnapshotEnded& e) {
+  if (e.complete && snapshots_begun_ != 0) {
+    last_snapshot_ = snapshots_begun_;
+  } else {
+    counters_.add(Counter::snapshots_incomplete);
+  }
+}
+
+SocketRecord* Tracker::find(SocketId id) {
+  const auto found = sockets_.find(id);
+  return found == sockets_.end() ? nullptr : &found->second;
+}
+
+SocketRecord* Tracker::insert(SocketRecord record) {
+  if (sockets_.size() >= options_.max_sockets) {
+    counters_.add(Counter::sockets_evicted);
+    return nullptr;
+  }
+  const SocketId id = record.id;
+  return &sockets_.insert_or_assign(id, std::move(record)).first->second;
+}
+
+/// A socket whose creation nobody reported: open since before we came, or a passive open still in its queue.
+SocketRecord* Tracker::first_sight(SocketId id, KernelTime time, const Addresses& addresses, bool unaccepted) {
+  SocketRecord record;
+  record.id = id;
+  record.origin = unaccepted ? Origin::kAccept : Origin::kBeforeAttach;
+  record.unaccepted = unaccepted;
+  record.created = time;
+  record.addresses = addresses;
+  SocketRecord* socket = insert(std::move(record));
+  if (socket != nullptr && !unaccepted) enter_site(*socket);
+  return socket;
+}
+
+void Tracker::set_state(SocketRecord& socket, TcpState to, KernelTime time) {
+  socket.state = to;
+  if (to != TcpState::kCloseWait) {
+    socket.close_wait_since.reset();
+  } else if (!socket.close_wait_since) {
+    socket.close_wait_since = time;
+  }
+}
+
+void Tracker::set_origin(SocketRecord& socket, Origin origin) {
+  forget_in_site(socket);
+  socket.origin = origin;
+  enter_site(socket);
+}
+
+void Tracker::set_listener(SocketRecord& socket, SocketId listener) {
+  if (listener.value == 0 || socket.listener.value != 0 || listener == socket.id) return;
+  socket.listener = listener;
+  if (const SocketRecord* record = find(listener)) socket.listener_stack = record->stack;
+}
+
+/// Ports vanish again when a connection breaks: what was known of it stays. The protocol never changes: it is part of
+/// the site's key.
+void Tracker::update(SocketRecord& socket, const Addresses& addresses, NetnsId netns) {
+  if (netns.value != 0) socket.netns = netns;
+  Addresses& known = socket.addresses;
+  if (addresses.local.port != 0 || known.local.family == Family::kUnspecified) known.local = addresses.local;
+  if (addresses.remote.port != 0 || known.remote.family == Family::kUnspecified) known.remote = addresses.remote;
+}
+
+/// The running snapshot has found the socket; the holders of an older one are no longer true.
+void Tracker::confirm(SocketRecord& socket) {
+  if (socket.snapshot == snapshots_begun_) return;
+  socket.snapshot = snapshots_begun_;
+  socket.holders.clear();
+}
+
+void Tracker::enter_site(const SocketRecord& socket) {
+  Site& entered = site(site_of(socket));
+  ++entered.created;
+  ++entered.live;
+  entered.live_minima.change(now_, entered.live);
+  if (socket.origin != Origin::kBeforeAttach) ++totals_.created;
+}
+
+Site& Tracker::leave_site(const SocketRecord& socket) {
+  Site& left = site(site_of(socket));
+  --left.live;
+  left.live_minima.change(now_, left.live);
+  return left;
+}
+
+/// As if the socket had never been counted: it belongs to another site.
+void Tracker::forget_in_site(const SocketRecord& socket) {
+  --leave_site(socket).created;
+  if (socket.origin != Origin::kBeforeAttach) --totals_.created;
+}
+
+void Tracker::keep_at_exit(Site& site, const SocketRecord& socket) {
+  ++totals_.open_at_exit;
+  ++site.open_at_exit;
+  if (socket.state == TcpState::kListen) ++site.listening_at_exit;
+  if (site.at_exit.size() >= Site::kKeptAtExit) return;
+  site.at_exit.push_back(socket);
+  site.at_exit.back().holders.clear();  // their process is gone
+}
+
+Site& Tracker::site(const SiteKey& key) {
+  return sites_.try_emplace(key, options_.growth_window).first->second;
+}
+
+StackId Tracker::resolve(StackHash hash) {
+  if (hash.value != 0 && !stacks_.knows(hash)) counters_.add(Counter::stacks_unresolved);
+  return stacks_.find(hash);
+}
+
+void Tracker::remember_ended(const ProcessId& process) {
+  if (!ended_.insert(process).second) return;
+  ended_order_.push_back(process);
+  if (ended_order_.size() <= kKeptEnded) return;
+  ended_.erase(ended_order_.front());
+  ended_order_.pop_front();
+}
+
+}  // namespace sockleak

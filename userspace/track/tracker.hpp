@@ -2,6 +2,7 @@
 // only from events, so the same events always give the same state.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <unordered_map>
@@ -27,7 +28,9 @@ class Tracker {
 
   void apply(const Event& event);
 
-  struct Totals { std::uint64_t created = 0, closed = 0; };
+  /// Sockets created or accepted while we watched, and what became of them; `closed` includes `open_at_exit`, those
+  /// that only the end of their creating process closed.
+  struct Totals { std::uint64_t created = 0, closed = 0, open_at_exit = 0; };
   [[nodiscard]] Totals totals() const { return totals_; }
   /// Open sockets by id. Iteration order is unspecified: sort before showing.
   [[nodiscard]] const std::unordered_map<SocketId, SocketRecord>& sockets() const { return sockets_; }
@@ -61,10 +64,18 @@ class Tracker {
   void on(const SnapshotEnded&);
 
   SocketRecord* find(SocketId id);
-  SocketRecord* insert(SocketRecord record);
-  void set_state(SocketRecord& socket, TcpState to, KernelTime now);
+  SocketRecord* insert(SocketRecord record);  // nullptr: the table is full
+  SocketRecord* first_sight(SocketId id, KernelTime time, const Addresses& addresses, bool unaccepted);
+  static void set_state(SocketRecord& socket, TcpState to, KernelTime time);
+  void set_origin(SocketRecord& socket, Origin origin);
+  void set_listener(SocketRecord& socket, SocketId listener);
+  void confirm(SocketRecord& socket);
+  static void update(SocketRecord& socket, const Addresses& addresses, NetnsId netns);
+  void remember_ended(const ProcessId& process);
   void enter_site(const SocketRecord& socket);
-  void leave_site(const SocketRecord& socket, KernelTime now, bool closed);
+  Site& leave_site(const SocketRecord& socket);
+  void forget_in_site(const SocketRecord& socket);
+  void keep_at_exit(Site& site, const SocketRecord& socket);
   Site& site(const SiteKey& key);
   StackId resolve(StackHash hash);
   void advance(KernelTime time) { if (time > now_) now_ = time; }
@@ -74,8 +85,10 @@ class Tracker {
   std::unordered_map<SocketId, SocketRecord> sockets_;
   std::map<SiteKey, Site> sites_;
   std::unordered_set<ProcessId> ended_;
+  std::deque<ProcessId> ended_order_;  // oldest first; the oldest are forgotten beyond kKeptEnded
   Totals totals_;
   Counters counters_;
+  bool session_began_ = false;
   KernelTime session_begin_;
   KernelTime now_;
   std::uint64_t snapshots_begun_ = 0;
