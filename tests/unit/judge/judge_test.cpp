@@ -1,0 +1,342 @@
+// Stories and verdicts.
+#include "judge/judge.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/tracked_story.hpp"
+
+namespace sockleak {
+namespace {
+
+using namespace std::chrono_literals;
+using test::EventBuilder;
+using test::TrackedStory;
+
+constexpr std::uint64_t kConnectPath = 0x11;
+constexpr std::uint64_t kAcceptPath = 0x22;
+constexpr std::uint64_t kListenPath = 0x33;
+constexpr std::uint64_t kClosePath = 0x44;
+constexpr std::uint64_t kOtherClosePath = 0x55;
+
+class JudgeTest : public ::testing::Test {
+ protected:
+  JudgeTest() {
+    story.stack(kConnectPath, {0x1000}).stack(kAcceptPath, {0x2000}).stack(kListenPath, {0x3000});
+    story.stack(kClosePath, {0x4000}).stack(kOtherClosePath, {0x5000}).session_begins();
+  }
+
+  [[nodiscard]] std::vector<Finding> verdicts(const JudgeOptions& options = {}) const {
+    const TrackedStory told(story);
+    return judge(told.tracker(), story.now(), options);
+  }
+  [[nodiscard]] Finding only_verdict(const JudgeOptions& options = {}) const {
+    const auto findings = verdicts(options);
+    EXPECT_EQ(findings.size(), 1U);
+    return findings.empty() ? Finding{} : findings.front();
+  }
+
+  void accept_and_fin(std::uint64_t first, std::uint64_t count) {
+    for (std::uint64_t cookie = first; cookie < first + count; ++cookie) {
+      story.arrives(cookie, 2).accepts(app, cookie, 2, kAcceptPath).peer_closes(cookie);
+    }
+  }
+  void open_and_fin(std::uint64_t first, std::uint64_t count) {
+    for (std::uint64_t cookie = first; cookie < first + count; ++cookie) {
+      story.opens(app, cookie, kConnectPath).peer_closes(cookie);
+    }
+  }
+  /// `windows` windows of 5 s with so many opened at the start of each.
+  void grow(std::uint64_t first, int windows, std::uint64_t per_window) {
+    for (int window = 0; window < windows; ++window) {
+      for (std::uint64_t i = 0; i < per_window; ++i) story.opens(app, first++, kConnectPath);
+      story.after(5s);
+    }
+  }
+
+  const test::Actor app = test::process(812, "orders");
+  EventBuilder story;
+};
+
+TEST_F(JudgeTest, NothingIsSaidOfAHealthyProgram) {
+  for (std::uint64_t cookie = 1; cookie < 50; ++cookie) {
+    story.opens(app, cookie, kConnectPath).after(20ms).peer_closes(cookie).closes(app, cookie, kClosePath);
+  }
+  story.after(60s).snapshot();
+  EXPECT_TRUE(verdicts({.at_exit = true}).empty());
+}
+
+TEST_F(JudgeTest, AServerThatNeverAnswersTheFinLeaks) {
+  story.creates(app, 2, kListenPath).listens(2);
+  accept_and_fin(10, 35);
+  story.after(48s).snapshot();
+  const Finding finding = only_verdict();
+  EXPECT_EQ(finding.verdict, Verdict::kLeak);
+  EXPECT_DOUBLE_EQ(finding.confidence, 0.95);
+  EXPECT_EQ(finding.leaked, 35U);
+  EXPECT_EQ(finding.created, 35U);
+  ASSERT_EQ(finding.evidence.size(), 1U);
+  EXPECT_EQ(finding.evidence[0].rule, "close-wait");
+  EXPECT_EQ(finding.evidence[0].text, "35 sockets >= 10 s, oldest 48 s");
+  ASSERT_EQ(finding.sockets.size(), 35U);
+  EXPECT_EQ(finding.sockets.front().id, SocketId{10});
+  EXPECT_NEAR(finding.leaked_per_minute, 35 / 0.8, 0.001);
+}
+
+TEST_F(JudgeTest, OneSocketIsWrittenInTheSingular) {
+  accept_and_fin(10, 1);
+  story.after(48s).snapshot();
+  EXPECT_EQ(only_verdict().evidence[0].text, "1 socket >= 10 s, oldest 48 s");
+}
+
+TEST_F(JudgeTest, AFreshFinIsNoLeakYet) {
+  accept_and_fin(10, 35);
+  story.after(9s).snapshot();
+  EXPECT_TRUE(verdicts().empty());
+  EXPECT_EQ(only_verdict({.older = 9s}).leaked, 35U);
+}
+
+TEST_F(JudgeTest, TheDutyToCloseBeginsWithTheAccept) {
+  story.arrives(10, 2).peer_closes(10).after(60s).accepts(app, 10, 2, kAcceptPath).after(1s).snapshot();
+  EXPECT_TRUE(verdicts().empty());
+}
+
+TEST_F(JudgeTest, WithoutASnapshotNothingIsAccused) {
+  accept_and_fin(10, 35);
+  story.after(48s);
+  EXPECT_TRUE(verdicts().empty());
+  story.snapshot(false);
+  EXPECT_TRUE(verdicts().empty());
+}
+
+TEST_F(JudgeTest, ASocketWhoseCloseWasLostIsNotAccused) {
+  accept_and_fin(10, 3);
+  story.vanishes(11).after(48s).snapshot();
+  const Finding finding = only_verdict();
+  EXPECT_EQ(finding.leaked, 2U);
+  for (const SocketRecord& socket : finding.sockets) EXPECT_NE(socket.id, SocketId{11});
+}
+
+TEST_F(JudgeTest, ConnectionsInTheQueueAreNeverAccused) {
+  story.creates(app, 2, kListenPath).listens(2).arrives(10, 2).peer_closes(10).after(48s).snapshot();
+  EXPECT_TRUE(verdicts({.growth_windows = 1}).empty());
+}
+
+TEST_F(JudgeTest, ListenersAreNeverAccusedWhileTheyLive) {
+  for (std::uint64_t cookie = 1; cookie <= 40; ++cookie) {
+    story.creates(app, cookie, kListenPath).listens(cookie).after(1s);
+  }
+  story.snapshot();
+  EXPECT_TRUE(verdicts().empty());
+}
+
+TEST_F(JudgeTest, OneClientConnectionInCloseWaitMayBeAPoolsOwn) {
+  open_and_fin(10, 1);
+  story.after(15s).snapshot();
+  const Finding finding = only_verdict();
+  EXPECT_EQ(finding.verdict, Verdict::kSuspect);
+  EXPECT_DOUBLE_EQ(finding.confidence, 0.6);
+}
+
+TEST_F(JudgeTest, ManyClientConnectionsInCloseWaitAreALeak) {
+  open_and_fin(10, 6);
+  story.after(15s).snapshot();
+  EXPECT_EQ(only_verdict().verdict, Verdict::kLeak);
+  EXPECT_NEAR(only_verdict().confidence, 0.85, 1e-9);
+}
+
+TEST_F(JudgeTest, ManyClientConnectionsThatNeverBecomeMoreAreSuspectOnly) {
+  open_and_fin(10, 30);
+  story.after(60s).snapshot();
+  EXPECT_EQ(only_verdict().verdict, Verdict::kSuspect);
+  EXPECT_DOUBLE_EQ(only_verdict().confidence, 0.6);
+}
+
+TEST_F(JudgeTest, ConnectionsFromBeforeCountFromFirstSight) {
+  for (std::uint64_t cookie = 10; cookie < 12; ++cookie) story.held_before(app, cookie, TcpState::kCloseWait);
+  story.snapshot().after(11s).snapshot();
+  EXPECT_DOUBLE_EQ(only_verdict().confidence, 0.7);
+  EXPECT_EQ(only_verdict().site.origin, Origin::kBeforeAttach);
+  for (std::uint64_t cookie = 12; cookie < 15; ++cookie) story.held_before(app, cookie, TcpState::kCloseWait);
+  story.snapshot().after(11s).snapshot();
+  EXPECT_DOUBLE_EQ(only_verdict().confidence, 0.9);
+  EXPECT_EQ(only_verdict().verdict, Verdict::kLeak);
+}
+
+TEST_F(JudgeTest, WhatAProgramLeavesOpenAtItsEndIsALeak) {
+  for (std::uint64_t cookie = 10; cookie < 20; ++cookie) story.opens(app, cookie, kConnectPath).after(1ms);
+  for (std::uint64_t cookie = 10; cookie < 15; ++cookie) story.closes(app, cookie, kClosePath);
+  story.after(60s).exits(app);
+  EXPECT_TRUE(verdicts().empty());  // only `check` judges the end
+  const Finding finding = only_verdict({.at_exit = true});
+  EXPECT_EQ(finding.verdict, Verdict::kLeak);
+  EXPECT_DOUBLE_EQ(finding.confidence, 0.97);
+  EXPECT_EQ(finding.evidence[0].rule, "open-at-exit");
+  EXPECT_EQ(finding.evidence[0].text, "5 sockets still open when the process ended, 5 siblings were closed");
+  EXPECT_EQ(finding.created, 10U);
+  EXPECT_EQ(finding.closed, 5U);
+  EXPECT_EQ(finding.leaked, 5U);
+  ASSERT_EQ(finding.closed_at.size(), 1U);  // the exit is no sibling's close
+  EXPECT_EQ(finding.closed_at[0].first.how, CloseHow::kCall);
+  EXPECT_EQ(finding.closed_at[0].second, 5U);
+  EXPECT_EQ(finding.sockets.front().id, SocketId{15});
+}
+
+TEST_F(JudgeTest, AtExitWithoutClosedSiblingsIsALittleLessSure) {
+  story.opens(app, 10, kConnectPath).exits(app);
+  EXPECT_DOUBLE_EQ(only_verdict({.at_exit = true}).confidence, 0.9);
+  EXPECT_EQ(only_verdict({.at_exit = true}).evidence[0].text,
+            "1 socket still open when the process ended, none was ever closed");
+}
+
+TEST_F(JudgeTest, AListenerLeftToTheKernelIsARemark) {
+  story.creates(app, 2, kListenPath).listens(2).exits(app);
+  const Finding finding = only_verdict({.at_exit = true});
+  EXPECT_EQ(finding.verdict, Verdict::kSuspect);
+  EXPECT_DOUBLE_EQ(finding.confidence, 0.3);
+}
+
+TEST_F(JudgeTest, BesideOtherSocketsAListenerIsNotAccused) {
+  story.creates(app, 2, kListenPath).listens(2).creates(app, 3, kListenPath).exits(app);
+  const Finding finding = only_verdict({.at_exit = true});
+  EXPECT_EQ(finding.leaked, 1U);
+  EXPECT_EQ(finding.sockets[0].id, SocketId{3});
+  EXPECT_DOUBLE_EQ(finding.confidence, 0.9);
+}
+
+TEST_F(JudgeTest, AtExitAllAreCountedThoughFewAreKept) {
+  for (std::uint64_t cookie = 1; cookie <= 1500; ++cookie) story.opens(app, cookie, kConnectPath);
+  story.exits(app);
+  EXPECT_EQ(only_verdict({.at_exit = true}).leaked, 1500U);
+  EXPECT_EQ(only_verdict({.at_exit = true}).sockets.size(), 1024U);
+}
+
+TEST_F(JudgeTest, SocketsFromBeforeAreNotAccusedAtExit) {
+  story.held_before(app, 10).snapshot().exits(app);
+  EXPECT_TRUE(verdicts({.at_exit = true}).empty());
+}
+
+TEST_F(JudgeTest, AMinimumThatKeepsRisingIsGrowth) {
+  grow(10, 5, 3);  // minima 1, 3, 6, 9, 12: the first window began with its first socket
+  story.snapshot();
+  const Finding finding = only_verdict();
+  EXPECT_EQ(finding.evidence[0].rule, "growth");
+  EXPECT_EQ(finding.verdict, Verdict::kSuspect);
+  EXPECT_NEAR(finding.confidence, 0.7, 1e-9);
+  EXPECT_EQ(finding.evidence[0].text, "fewest open sockets rose from 1 to 12 over 4 windows of 5 s");
+  EXPECT_EQ(finding.leaked, 11U);
+  EXPECT_EQ(finding.sockets.front().id, SocketId{10});
+}
+
+TEST_F(JudgeTest, LongGrowthIsALeak) {
+  grow(10, 7, 3);
+  story.snapshot();
+  EXPECT_NEAR(only_verdict().confidence, 0.8, 1e-9);
+  EXPECT_EQ(only_verdict().verdict, Verdict::kLeak);
+  grow(100, 20, 3);
+  story.snapshot();
+  EXPECT_NEAR(only_verdict().confidence, 0.9, 1e-9);
+}
+
+TEST_F(JudgeTest, ShortOrSmallOrEndedGrowthIsNone) {
+  grow(10, 4, 3);
+  story.snapshot();
+  EXPECT_TRUE(verdicts().empty());  // three rises
+  EXPECT_FALSE(verdicts({.growth_windows = 3}).empty());
+  story.after(10s).snapshot();
+  EXPECT_TRUE(verdicts({.growth_windows = 3}).empty());  // and then it stood still
+}
+
+TEST_F(JudgeTest, FewerThanFourMoreAreNoise) {
+  grow(10, 4, 1);  // 1, 1, 2, 3
+  story.snapshot();
+  EXPECT_TRUE(verdicts({.growth_windows = 2}).empty());
+}
+
+TEST_F(JudgeTest, APoolThatFillsAndStaysIsNoLeak) {
+  grow(10, 6, 2);
+  for (int i = 0; i < 10; ++i) story.after(5s).opens(app, 100, kConnectPath).after(10ms).closes(app, 100, kClosePath);
+  story.snapshot();
+  EXPECT_TRUE(verdicts().empty());
+}
+
+TEST_F(JudgeTest, RulesThatAgreeMakeOneSurerFinding) {
+  for (std::uint64_t window = 0; window < 6; ++window) {
+    open_and_fin(10 + window * 2, 2);
+    story.after(5s);
+  }
+  story.snapshot();
+  const Finding finding = only_verdict();
+  ASSERT_EQ(finding.evidence.size(), 2U);
+  EXPECT_EQ(finding.evidence[0].rule, "close-wait");
+  EXPECT_EQ(finding.evidence[1].rule, "growth");
+  const double both = 1 - (1 - finding.evidence[0].confidence) * (1 - finding.evidence[1].confidence);
+  EXPECT_DOUBLE_EQ(finding.confidence, both);
+  EXPECT_EQ(finding.evidence[0].text, "10 sockets >= 10 s, oldest 30 s");
+  EXPECT_EQ(finding.evidence[1].text, "fewest open sockets rose from 1 to 10 over 5 windows of 5 s");
+  EXPECT_EQ(finding.leaked, 10U);  // the nine of growth are among the ten: a union, not a sum
+  EXPECT_EQ(finding.sockets.size(), 10U);
+}
+
+TEST_F(JudgeTest, ClosedSiblingsAreSortedByHowOftenTheyHappen) {
+  for (std::uint64_t cookie = 10; cookie < 20; ++cookie) {
+    story.opens(app, cookie, kConnectPath).after(40ms);
+    story.closes(app, cookie, cookie < 13 ? kClosePath : kOtherClosePath);
+  }
+  open_and_fin(30, 6);
+  story.after(12s).snapshot();
+  const Finding finding = only_verdict();
+  EXPECT_EQ(finding.closed, 10U);
+  ASSERT_EQ(finding.closed_at.size(), 2U);
+  EXPECT_EQ(finding.closed_at[0].second, 7U);
+  EXPECT_EQ(finding.closed_at[1].second, 3U);
+  EXPECT_EQ(finding.median_lifetime, 40ms);
+  EXPECT_EQ(finding.longest_lifetime, 40ms);
+}
+
+TEST_F(JudgeTest, TheWorstComesFirst) {
+  open_and_fin(10, 2);    // suspect
+  accept_and_fin(30, 1);  // leak
+  story.held_before(app, 50, TcpState::kCloseWait).held_before(app, 51, TcpState::kCloseWait);
+  story.held_before(app, 52, TcpState::kCloseWait).snapshot().after(12s).snapshot();
+  const auto findings = verdicts();
+  ASSERT_EQ(findings.size(), 3U);
+  EXPECT_EQ(findings[0].site.origin, Origin::kBeforeAttach);  // three leaked
+  EXPECT_EQ(findings[1].site.origin, Origin::kAccept);        // one leaked
+  EXPECT_EQ(findings[2].site.origin, Origin::kConnect);       // suspect
+}
+
+bool same(const Finding& a, const Finding& b) {
+  const auto ids = [](const Finding& f) {
+    std::vector<SocketId> all;
+    for (const SocketRecord& socket : f.sockets) all.push_back(socket.id);
+    return all;
+  };
+  const auto words = [](const Finding& f) {
+    std::string all;
+    for (const Evidence& evidence : f.evidence) all += evidence.rule + evidence.text;
+    return all;
+  };
+  return a.site == b.site && a.verdict == b.verdict && a.confidence == b.confidence && a.leaked == b.leaked &&
+         ids(a) == ids(b) && words(a) == words(b) && a.closed_at == b.closed_at;
+}
+
+TEST_F(JudgeTest, TheSameEventsGiveTheSameFindings) {
+  open_and_fin(1000, 40);
+  accept_and_fin(2000, 40);
+  grow(3000, 6, 7);
+  story.snapshot().exits(test::process(5)).after(1s);
+  const auto first = verdicts({.at_exit = true});
+  const auto second = verdicts({.at_exit = true});
+  ASSERT_EQ(first.size(), 2U);
+  ASSERT_EQ(first.size(), second.size());
+  for (std::size_t i = 0; i < first.size(); ++i) EXPECT_TRUE(same(first[i], second[i])) << i;
+}
+
+TEST(Verdict, HasTheReportsNames) {
+  EXPECT_STREQ(to_string(Verdict::kLeak), "leak");
+  EXPECT_STREQ(to_string(Verdict::kSuspect), "suspect");
+  EXPECT_STREQ(to_string(Origin::kBeforeAttach), "before-attach");
+}
+
+}  // namespace
+}  // namespace sockleak
