@@ -57,6 +57,6 @@ int main() {
   int count = 0;
   CALL("main", REAL, db::start(pool));
   CALL("main", REAL, c_entry(&count));
-  CALL("main", REAL, apply([&](int n) __attribute__((noinline)) { RECORD("main::*", REAL); count += n; }));
+  CALL("main", REAL, apply([&](int n) __attribute__((noinline)) { RECORD("main::{lambda(int)}::operator()(int) const|main::$_0::operator()(int) const", REAL); count += n; }));
   return pool.port + count == -1;
 }

@@ -194,8 +194,12 @@ bool is_runtime_frame(const Frame& frame) {
   const bool native = frame.kind == FrameKind::kNative || frame.kind == FrameKind::kGo;
   if (native && is_runtime_module(frame.module)) return true;
   if (is_runtime_source(frame) || is_go_runtime(frame)) return true;
-  if (has_lines(frame)) return false;
-  return native && (is_libc_function(frame.function) || frame.function.starts_with("std::"));
+  if (has_lines(frame) || !native) return false;
+  // '<' begins only Rust's names: "<std::net::tcp::TcpStream>::connect".
+  return is_libc_function(frame.function) ||
+         std::ranges::any_of(
+             std::array<string_view, 5>{"std::", "<std::", "<core::", "<alloc::", "core::ops::function::"},
+             [&](string_view prefix) { return frame.function.starts_with(prefix); });
 }
 
 std::size_t culprit_frame(const Stack& stack) {

@@ -21,6 +21,7 @@ constexpr int kDeepest = 24;
 constexpr int kMostParameters = 64;
 /// A name that grows beyond this is corrupt or no help to anybody.
 constexpr std::size_t kLongestName = 8192;
+constexpr std::string_view kUnnamedClass = "{unnamed}";
 
 struct FreeDies {
   void operator()(Dwarf_Die* dies) const { std::free(dies); }
@@ -188,7 +189,7 @@ std::string component(Dwarf_Die* die, int depth) {
     case DW_TAG_structure_type:
     case DW_TAG_union_type:
     case DW_TAG_enumeration_type:
-      return name.empty() ? "{unnamed}" : closure_spelling(name);
+      return name.empty() ? std::string(kUnnamedClass) : closure_spelling(name);
     case DW_TAG_subprogram:
       if (name.empty() || is_unmangled(die)) return name;
       return name + parameters(die, depth) + std::string(member_qualifier(die));
@@ -208,8 +209,11 @@ std::string qualified_name(Dwarf_Die* die, int depth) {
   for (int i = 1; i < count && name.size() < kLongestName; ++i) {
     Dwarf_Die declaration = declaration_of(scopes[i]);
     const bool defined_elsewhere = declaration.addr != scopes[i].addr;
-    const std::string outer =
+    std::string outer =
         defined_elsewhere ? qualified_name(&declaration, depth + 1) : component(&declaration, depth + 1);
+    if (outer == kUnnamedClass && name.starts_with("operator()(")) {
+      outer = "{lambda" + name.substr(10, name.find(')', 10) - 9) + "}";  // some closures have no name
+    }
     if (!outer.empty()) name.insert(0, outer + "::");
     if (defined_elsewhere) break;  // its own parents are in `outer` already
   }

@@ -7,11 +7,14 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/handle.hpp"
 #include "stack/module_store.hpp"
 #include "stack/stack.hpp"
+#include "symbolize/dwarf_unit.hpp"
+#include "symbolize/range_index.hpp"
 
 namespace sockleak {
 
@@ -25,21 +28,11 @@ class ModuleSymbols {
   [[nodiscard]] std::vector<Frame> functions_at(std::uint64_t pc);
 
  private:
-  struct Place {
-    std::string file;
-    std::uint32_t line = 0, column = 0;
-  };
-  /// Addresses of a compile unit that .debug_aranges does not list.
-  struct UnitRange {
-    Dwarf_Addr start, end, largest_end;  // largest_end: of this and all ranges before it
-    Dwarf_Die unit;
-  };
-
   [[nodiscard]] bool file_is_unchanged() const;
   [[nodiscard]] std::optional<Dwarf_Die> unit_at(Dwarf_Addr module_address, Dwarf_Addr* bias);
   void list_units(Dwarf* debug);
-  [[nodiscard]] std::vector<Frame> debug_frames(Dwarf_Die& unit, Dwarf_Addr address) const;
-  [[nodiscard]] std::string symbol_at(Dwarf_Addr module_address) const;
+  [[nodiscard]] std::string symbol_at(Dwarf_Addr module_address);
+  void list_symbols();
 
   int fd_;
   off_t size_ = 0;
@@ -47,8 +40,15 @@ class ModuleSymbols {
   CPtr<Dwfl, &dwfl_end> dwfl_;
   Dwfl_Module* module_ = nullptr;
   GElf_Addr bias_ = 0;  // module address - file virtual address
-  std::vector<UnitRange> unit_ranges_;
+
+  std::vector<Dwarf_Die> listed_units_;
+  RangeIndex units_by_address_;  // -> index in listed_units_
   bool units_listed_ = false;
+  std::unordered_map<Dwarf_CU*, DwarfUnit> units_;
+
+  RangeIndex symbols_by_address_;  // -> number in libdwfl's symbol table
+  RangeIndex unsized_by_address_;
+  bool symbols_listed_ = false;
 };
 
 }  // namespace sockleak

@@ -14,7 +14,7 @@ inline void shorten_standard_names(std::string& name) {
     std::string_view from, to;
   };
   static constexpr std::array kSpellings{
-      Spelling{"std::__cxx11::", "std::"},
+      Spelling{"::__cxx11::", "::"},
       Spelling{"std::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"},
       Spelling{"std::basic_string_view<char, std::char_traits<char> >", "std::string_view"},
   };

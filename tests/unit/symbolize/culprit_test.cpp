@@ -83,6 +83,8 @@ TEST(RuntimeFrame, IsLibcsFunctionInAStaticProgram) {
 TEST(RuntimeFrame, IsStandardLibraryCodeInlinedIntoTheProgram) {
   EXPECT_TRUE(is_runtime_frame(frame(kApp, "std::__invoke_impl<void>()", "/usr/include/c++/12/bits/invoke.h", 61)));
   EXPECT_TRUE(is_runtime_frame(frame(kApp, "std::thread::_State_impl<int>::_M_run()")));
+  EXPECT_TRUE(is_runtime_frame(frame(kApp, "<std::net::tcp::TcpStream>::connect::<&str>")));
+  EXPECT_FALSE(is_runtime_frame(frame(kApp, "<net::Pool>::get")));
   EXPECT_TRUE(is_runtime_frame(
       frame(kApp, "std::net::tcp::TcpStream::connect", "/rustc/5980761/library/std/src/net/tcp.rs", 9)));
   EXPECT_FALSE(is_runtime_frame(frame(kApp, "std::hash<db::Url>::operator()", "/src/url.hpp", 9)));
