@@ -32,13 +32,33 @@ class AddressMap {
   void forget_before(KernelTime time);
   [[nodiscard]] bool knows(Pid pid) const { return processes_.contains(pid); }
 
-  /// The mapping that covered `address` at `when`, or nullptr.
+  /// The mapping that covered `address` at `when`, or nullptr. Valid until the map is changed.
   [[nodiscard]] const Mapping* find(Pid pid, KernelTime when, std::uint64_t address) const;
 
+  /// Mappings held, and mappings refused or given up because a cap was reached.
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+
+  static constexpr std::size_t kMaxMappings = 1u << 20;            // 56 bytes each: 10 000 processes of 100 libraries
+  static constexpr std::size_t kMaxMappingsPerProcess = 1u << 12;  // find() is linear; browsers and JVMs have < 1 000
+
  private:
-  struct Timed { KernelTime since, until; Mapping mapping; };
-  struct Process { std::vector<Timed> mappings; KernelTime exited{}; };
+  struct Timed {
+    KernelTime since, until;
+    Mapping mapping;
+    bool inherited;  // from the parent at fork
+  };
+  struct Process {
+    std::vector<Timed> mappings;
+    KernelTime exited{};  // 0 = lives
+    KernelTime image{};   // when it last called exec
+  };
+  static void end_all(std::vector<Timed>& mappings, KernelTime at);
+  bool make_room();
+  void make_room_in(Process& process, KernelTime now);
   std::map<Pid, Process> processes_;
+  std::size_t size_ = 0;
+  std::uint64_t dropped_ = 0;
 };
 
 }  // namespace sockleak

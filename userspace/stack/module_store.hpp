@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct Module {
 
   /// File virtual address of a file offset, or nullopt-like 0 if no segment covers it.
   [[nodiscard]] std::uint64_t address_of_offset(std::uint64_t offset) const;
+
+  /// The file's bytes that are mapped at file virtual address `address`. False unless all of them could be read.
+  [[nodiscard]] bool read(std::uint64_t address, std::span<std::byte> out) const;
 };
 
 struct FileIdentity {
@@ -34,6 +38,8 @@ class ModuleStore {
  public:
   /// Module 0: addresses that belong to no known file.
   static constexpr ModuleId kUnknown{0};
+  /// Each holds a descriptor; programs that map files without end get kUnknown from here on.
+  static constexpr std::size_t kMaxModules = 16384;
   ModuleStore();
 
   /// Takes an open ELF file (or -1) mapped as `path`; the same file gives the same id.

@@ -23,11 +23,16 @@ class RuleCompiler {
   /// Opens the module's unwind tables now, so that the first compile() is quick.
   void warm_up(ModuleId module);
 
+  /// Is the code at `address` the trampoline that a signal handler returns to: mov $15, %eax or %rax; syscall?
+  [[nodiscard]] static bool is_signal_return(const Module& module, std::uint64_t address);
+
   [[nodiscard]] std::uint64_t compiled() const { return compiled_; }
 
  private:
   struct Tables;
   Tables& tables(ModuleId module);
+  static UnwindRule guess(const Module& module, std::uint64_t address, const WalkState& state, const StackCopy& copy,
+                          const CodeOracle& code);
   const ModuleStore& modules_;
   std::unordered_map<ModuleId, std::unique_ptr<Tables>> tables_;
   std::uint64_t compiled_ = 0;

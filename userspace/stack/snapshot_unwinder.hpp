@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "base/counters.hpp"
@@ -13,12 +15,13 @@
 namespace sockleak {
 
 struct WalkedStack {
-  RawStack stack;                 // frames after those the kernel already had
-  std::uint64_t unverified = 0;   // return addresses that do not follow a call instruction
+  RawStack stack;                // frames after those the kernel already had
+  std::uint64_t unverified = 0;  // return addresses that do not follow a call instruction
 };
 
 /// Applies one rule. Nullopt: the copy does not hold the words needed (WalkEnd::kReadFailed) or the result is not
-/// above the old frame (kInsane) - `end` tells which.
+/// above the old frame (kInsane) - `end` tells which. SL_RULE_BP_DEREF with bp_offset 0 means that the saved bp is
+/// where bp points: such a frame needs bp for itself, so it cannot have left it unchanged.
 [[nodiscard]] std::optional<WalkState> step(const UnwindRule& rule, const WalkState& state, const StackCopy& copy,
                                             WalkEnd& end);
 
@@ -33,9 +36,15 @@ class SnapshotUnwinder {
   WalkedStack walk(Pid pid, KernelTime when, const StackCopy& copy, std::size_t max_frames, const Learn& learn);
 
  private:
+  class MappedCode;
+  enum class Before : std::uint8_t { kCall, kNoCall, kUnreadable };
+  /// The instruction before a file virtual address; answers are kept, as call sites repeat.
+  Before instruction_before(ModuleId module, std::uint64_t address);
+
   ModuleStore& modules_;
   const AddressMap& addresses_;
   RuleCompiler& compiler_;
+  std::unordered_map<std::uint64_t, Before> before_;
 };
 
 }  // namespace sockleak
