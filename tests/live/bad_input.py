@@ -174,7 +174,7 @@ class BadInput(unittest.TestCase):
             missing = directory / "missing"
             for option, file in (("-o", missing / "report.json"), ("--record", missing / "run.slk")):
                 with self.subTest(option=option):
-                    self.refused(USAGE, "check", option, file, "--", "true", words=[str(missing)])
+                    self.refused(CANNOT_TRACE, "check", option, file, "--", "true", words=[str(missing)])
             self.assertEqual([], list(directory.iterdir()))
 
     def test_no_partial_output_file(self):
