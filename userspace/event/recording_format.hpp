@@ -27,14 +27,14 @@ enum class Chunk : std::uint32_t { kRecords = 1, kModules = 2, kStacks = 3, kEnd
 enum class Item : std::uint32_t { kRecord = 1, kStack = 2 };
 
 // Limits that the writer keeps and the reader demands, so that a forged file cannot ask for much memory.
-inline constexpr std::size_t kBatchSize = 256 * 1024;       // raw bytes after which a chunk is closed
-inline constexpr std::size_t kMaxChunk = 16 * 1024 * 1024;  // raw bytes of one chunk
-inline constexpr std::uint64_t kMaxTotal = 4ULL << 30;      // raw bytes of one file
-inline constexpr std::size_t kMinRecord = 32;               // an sl_header
-inline constexpr std::size_t kMaxRecord = 64 * 1024;
-inline constexpr std::size_t kMaxFrames = 4096;       // 127 walked ones, each with its inlined ones
-inline constexpr std::size_t kMaxString = 64 * 1024;  // longer strings are cut
-inline constexpr std::size_t kMaxJson = 8 * 1024 * 1024;
+inline constexpr std::size_t kBatchSize = std::size_t{256} * 1024;       // raw bytes after which a chunk is closed
+inline constexpr std::size_t kMaxChunk = std::size_t{16} * 1024 * 1024;  // raw bytes of one chunk
+inline constexpr std::uint64_t kMaxTotal = 4ULL << 30;                   // raw bytes of one file
+inline constexpr std::size_t kMinRecord = 32;                            // an sl_header
+inline constexpr std::size_t kMaxRecord = std::size_t{64} * 1024;
+inline constexpr std::size_t kMaxFrames = 4096;                    // 127 walked ones, each with its inlined ones
+inline constexpr std::size_t kMaxString = std::size_t{64} * 1024;  // longer strings are cut
+inline constexpr std::size_t kMaxJson = std::size_t{8} * 1024 * 1024;
 
 /// Appends numbers and strings.
 class ByteWriter {

@@ -30,7 +30,7 @@ class LifetimeHistogram {
   [[nodiscard]] Duration longest() const { return longest_; }
 
  private:
-  static constexpr std::size_t kBuckets = 64 * 8;
+  static constexpr std::size_t kBuckets = std::size_t{64} * 8;
   std::vector<std::uint32_t> buckets_;  // allocated at the first add
   std::uint64_t count_ = 0;
   Duration longest_{};
