@@ -59,12 +59,12 @@
 #define SL_RULE_BP 2 /* CFA = bp + cfa_offset */
 #define SL_RULE_SP_DEREF 3 /* CFA = *(sp + cfa_offset), a realigned frame */
 #define SL_RULE_BP_DEREF 4 /* CFA = *(bp + cfa_offset) */
-#define SL_RULE_STOP 5 /* outermost frame */
+#define SL_RULE_STOP 5 /* no caller: outermost frame, or (cfa_offset = 1) no unwind information */
 #define SL_RULE_SIGNAL 6 /* signal trampoline: registers are in the ucontext at sp */
 
 struct sl_rule {
 	__s32 cfa_offset;
-	__s16 bp_offset; /* saved bp at CFA + bp_offset; 0 = bp unchanged */
+	__s16 bp_offset; /* saved bp at CFA + bp_offset; 0 = bp unchanged (BP_DEREF: saved where bp points) */
 	__u8 kind;
 	__u8 source; /* user space's note where the rule came from; BPF ignores it */
 };

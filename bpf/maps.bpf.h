@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0
+ * Layer 0: every map and global, each with the reason for its size. Weak, so that all objects link into one. */
+#ifndef SOCKLEAK_MAPS_BPF_H
+#define SOCKLEAK_MAPS_BPF_H
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "config.h"
+#include "wire.h"
+
+const volatile struct sl_config sl_config __weak = {};
+
+/* Set by user space while it runs the iterators for the first time: they then adopt the targets' sockets. */
+__u32 sl_adopting __weak = 0;
+
+/* A process whose sockets are watched. 16 k: beyond any process tree seen; refusals are counted. */
+struct sl_target {
+	__u32 asid;
+	__u32 reserved;
+	__u64 start_ns;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32); /* tgid */
+	__type(value, struct sl_target);
+} sl_targets __weak SEC(".maps");
+
+/* A tracked socket. Children of a listener start with a copy of its value (BPF_F_CLONE, Linux commit
+ * 8f51dfc73bf1), which is how a connection in the accept queue is known to be ours. Dies with the socket. */
+struct sl_socket {
+	__u64 cookie; /* differs from the socket's own cookie only in a fresh copy */
+	__u64 listener_cookie;
+	__u8 released; /* closed by its owner: what TCP does afterwards is the kernel's business */
+	__u8 reserved[7];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct sl_socket);
+} sl_sockets __weak SEC(".maps");
+
+/* Unwind rules by (asid, pc). A program uses tens of call sites per path; user space is the only writer. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct sl_rule);
+} sl_rules __weak SEC(".maps");
+
+/* Hashes of stacks whose frames have been sent. Not LRU: an evicted hash would be sent again and again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u32);
+} sl_seen __weak SEC(".maps");
+
+/* Events are ~100 bytes, three per socket: at 100 k sockets/s a drain every 100 ms needs 3 MB. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 * 1024 * 1024);
+} sl_events __weak SEC(".maps");
+
+/* Stacks apart from events, so that a cold start cannot push events out. A copy is 2 KB typically: room for
+ * 16 k sockets while user space compiles its first rules (tens of milliseconds). */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 32 * 1024 * 1024);
+} sl_stacks __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SL_COUNTER_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} sl_counters __weak SEC(".maps");
+
+/* The walker's sliding view of the user stack. Programs may be preempted, so its owner is checked: stack.bpf.h. */
+#define SL_WINDOW_BYTES 1024
+struct sl_window {
+	__u64 owner;
+	__u64 base;
+	__u64 bytes; /* valid from base */
+	__u64 pc, sp, bp; /* one step's result */
+	__u64 end; /* SL_WALK_* once a step failed, else 0 */
+	__u64 words[SL_WINDOW_BYTES / 8];
+	__u64 frames[SL_MAX_FRAMES + 1]; /* one more: keeps the index mask simple */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sl_window);
+} sl_windows __weak SEC(".maps");
+
+/* Per-CPU count of address-space ids given out here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} sl_asids __weak SEC(".maps");
+
+static __always_inline void sl_count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&sl_counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
+#endif

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* What the kernel's own tables say: which tracked sockets exist now, and who holds them. Read by user space through
+ * iterator files; each read restarts at the beginning. */
+#include "filter.bpf.h"
+#include "read.bpf.h"
+
+/* Sockets that targets hold from before we came get their storage in the first pass. */
+static __always_inline struct sl_socket *sl_tracked(struct sock *sk, int adopt)
+{
+	struct sl_socket *socket = bpf_sk_storage_get(&sl_sockets, sk, 0, adopt ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	__u64 cookie;
+
+	if (!socket) {
+		if (adopt)
+			sl_count(SL_COUNTER_STORAGE_FULL);
+		return NULL;
+	}
+	cookie = bpf_get_socket_cookie(sk);
+	if (socket->cookie != cookie) {
+		socket->listener_cookie = socket->cookie;
+		socket->cookie = cookie;
+	}
+	return socket;
+}
+
+static __always_inline void sl_fill_bytes(__u64 *rx_bytes, __u64 *tx_bytes, const struct sock *sk)
+{
+	const struct tcp_sock *tcp = (const struct tcp_sock *)sk;
+
+	*rx_bytes = BPF_CORE_READ(tcp, bytes_received);
+	*tx_bytes = BPF_CORE_READ(tcp, bytes_sent);
+}
+
+SEC("iter/task_file")
+int sl_iter_task_file(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct sl_snapshot_holder holder = {};
+	__u64 word = 0, *close_on_exec;
+	struct sl_socket *socket;
+	struct socket *sock;
+	struct sock *sk;
+	int adopt = 0;
+	__u32 tgid;
+
+	if (!task || !file)
+		return 0;
+	sock = bpf_sock_from_file(file);
+	if (!sock)
+		return 0;
+	sk = sock->sk;
+	if (!sk || !sl_is_inet(sk->__sk_common.skc_family))
+		return 0;
+	tgid = task->tgid;
+	if (sl_adopting)
+		adopt = bpf_map_lookup_elem(&sl_targets, &tgid) != NULL;
+	socket = sl_tracked(sk, adopt);
+	if (!socket)
+		return 0;
+	holder.header.size = sizeof(holder);
+	holder.header.type = SL_SNAPSHOT_HOLDER;
+	holder.header.ktime_ns = bpf_ktime_get_ns();
+	holder.header.tgid = tgid;
+	holder.header.tid = task->pid;
+	holder.header.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	holder.cookie = socket->cookie;
+	holder.listener_cookie = socket->listener_cookie;
+	holder.inode = BPF_CORE_READ(file, f_inode, i_ino);
+	holder.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	holder.fd = ctx->fd;
+	holder.state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	close_on_exec = (__u64 *)BPF_CORE_READ(task, files, fdt, close_on_exec);
+	bpf_probe_read_kernel(&word, sizeof(word), close_on_exec + ctx->fd / 64);
+	holder.close_on_exec = (word >> (ctx->fd % 64)) & 1;
+	sl_probe_tuple(&holder.tuple, sk);
+	if (holder.tuple.protocol == 6)
+		sl_fill_bytes(&holder.rx_bytes, &holder.tx_bytes, sk);
+	bpf_probe_read_kernel_str(holder.comm, sizeof(holder.comm), BPF_CORE_READ(task, group_leader)->comm);
+	bpf_seq_write(ctx->meta->seq, &holder, sizeof(holder));
+	return 0;
+}
+
+/* Finds what no descriptor refers to: accept queues, orphans. Only the reader's network namespace. */
+SEC("iter/tcp")
+int sl_iter_tcp(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *common = ctx->sk_common;
+	struct sl_snapshot_socket record = {};
+	struct sl_socket *socket;
+	struct tcp_sock *tcp;
+	struct socket *sock;
+	struct sock *sk;
+
+	if (!common || common->skc_state == SL_TCP_TIME_WAIT || common->skc_state == SL_TCP_NEW_SYN_RECV)
+		return 0;
+	tcp = bpf_skc_to_tcp_sock(common);
+	if (!tcp)
+		return 0;
+	sk = (struct sock *)tcp;
+	socket = sl_tracked(sk, 0);
+	if (!socket)
+		return 0;
+	record.header.size = sizeof(record);
+	record.header.type = SL_SNAPSHOT_SOCKET;
+	record.header.ktime_ns = bpf_ktime_get_ns();
+	record.cookie = socket->cookie;
+	sock = BPF_CORE_READ(sk, sk_socket);
+	if (sock)
+		record.inode = BPF_CORE_READ((struct socket_alloc *)sock, vfs_inode.i_ino);
+	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	record.state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	record.dead = BPF_CORE_READ(sk, __sk_common.skc_flags) & 1;
+	sl_probe_tuple(&record.tuple, sk);
+	sl_fill_bytes(&record.rx_bytes, &record.tx_bytes, sk);
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
