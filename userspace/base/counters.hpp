@@ -14,6 +14,7 @@ namespace sockleak {
   X(stacks_lost, 0, "stacks lost because the stack ring was full")                                            \
   X(sockets_untracked, 1, "sockets that could not be tracked: kernel storage full")                           \
   X(processes_untracked, 1, "child processes not followed: target table full")                                \
+  X(stacks_copied, 0, "stacks that user space finished because an unwind rule was not compiled yet")           \
   X(stack_table_full, 0, "stacks sent more than once: the table of known stacks was full")                    \
   X(stacks_unreadable, 0, "stacks cut short: user memory was not readable")                                   \
   X(stacks_insane, 0, "stacks cut short: the next frame made no sense")                                       \
@@ -32,7 +33,8 @@ namespace sockleak {
   X(closes_without_open, 0, "closes of sockets that were never seen opened")                                  \
   X(snapshots_incomplete, 1, "snapshots of the kernel's tables that could not be read to the end")            \
   X(recording_cut, 1, "recordings that end in the middle")                                                    \
-  X(mappings_lost, 0, "memory-map changes lost because the perf ring was full")
+  X(mappings_lost, 0, "memory-map changes lost because the perf ring was full")                               \
+  X(mappings_dropped, 0, "memory mappings forgotten because the table was full")
 
 enum class Counter : std::uint8_t {
 #define SOCKLEAK_COUNTER_ENUM(name, breaks, sentence) name,

@@ -191,4 +191,16 @@ WalkedStack SnapshotUnwinder::walk(Pid pid, KernelTime when, const StackCopy& co
   }
 }
 
+std::uint64_t SnapshotUnwinder::unverified(Pid pid, KernelTime when, const RawStack& stack) {
+  const MappedCode code(*this, pid, when);
+  std::uint64_t count = 0;
+  bool interrupted = false;  // the frame above a signal frame is wherever the signal came
+  for (std::size_t i = 1; i < stack.frames.size(); ++i) {
+    const auto place = code.place(stack.frames[i], 1);
+    if (!interrupted && code.before(stack.frames[i]) == Before::kNoCall) ++count;
+    interrupted = place.mapped && RuleCompiler::is_signal_return(modules_.get(place.module), place.address);
+  }
+  return count;
+}
+
 }  // namespace sockleak

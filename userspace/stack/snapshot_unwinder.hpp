@@ -35,6 +35,9 @@ class SnapshotUnwinder {
   /// Walks from copy.pc on. The first frame of the result is the caller of copy.pc's frame.
   WalkedStack walk(Pid pid, KernelTime when, const StackCopy& copy, std::size_t max_frames, const Learn& learn);
 
+  /// Return addresses of a walk made elsewhere (the kernel side's) that do not follow a call instruction.
+  [[nodiscard]] std::uint64_t unverified(Pid pid, KernelTime when, const RawStack& stack);
+
  private:
   class MappedCode;
   enum class Before : std::uint8_t { kCall, kNoCall, kUnreadable };

@@ -1,0 +1,85 @@
+#include "source/hooks.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <linux/bpf.h>
+
+#include "base/handle.hpp"
+
+namespace sockleak {
+namespace {
+
+struct Attachment {
+  bpf_prog_type type;
+  bpf_attach_type attach;
+  const char* prefix;  // of the BTF name
+  std::uint32_t btf_kind;
+};
+
+Attachment attachment(HookKind kind) {
+  switch (kind) {
+    case HookKind::kTracingBtf: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, "btf_trace_", BTF_KIND_TYPEDEF};
+    case HookKind::kFentry: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "", BTF_KIND_FUNC};
+    case HookKind::kIterator: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_iter_", BTF_KIND_FUNC};
+    case HookKind::kCgroupSockCreate:
+      return {BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_CREATE, nullptr, 0};
+    case HookKind::kCgroupSockRelease:
+      return {BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_RELEASE, nullptr, 0};
+  }
+  return {};
+}
+
+bool is_cgroup(HookKind kind) {
+  return kind == HookKind::kCgroupSockCreate || kind == HookKind::kCgroupSockRelease;
+}
+
+}  // namespace
+
+const std::vector<Hook>& all_hooks() {
+  static const std::vector<Hook> hooks{
+      {"create", "cgroup/sock_create", HookKind::kCgroupSockCreate, nullptr, "sl_sock_create", ""},
+      {"accept", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit",
+       "about 75 ns on every system call of the machine while attached"},
+      {"release", "cgroup/sock_release", HookKind::kCgroupSockRelease, nullptr, "sl_sock_release", ""},
+      {"state", "tp_btf/inet_sock_set_state", HookKind::kTracingBtf, "inet_sock_set_state", "sl_inet_sock_set_state",
+       ""},
+      {"gone", "tp_btf/tcp_destroy_sock", HookKind::kTracingBtf, "tcp_destroy_sock", "sl_tcp_destroy_sock", ""},
+      {"fork", "tp_btf/sched_process_fork", HookKind::kTracingBtf, "sched_process_fork", "sl_sched_process_fork", ""},
+      {"exec", "tp_btf/sched_process_exec", HookKind::kTracingBtf, "sched_process_exec", "sl_sched_process_exec", ""},
+      {"exit", "tp_btf/sched_process_exit", HookKind::kTracingBtf, "sched_process_exit", "sl_sched_process_exit", ""},
+      {"free", "tp_btf/sched_process_free", HookKind::kTracingBtf, "sched_process_free", "sl_sched_process_free", ""},
+      {"holders", "iter/task_file", HookKind::kIterator, "task_file", "sl_iter_task_file", ""},
+      {"sockets", "iter/tcp", HookKind::kIterator, "tcp", "sl_iter_tcp", ""},
+  };
+  return hooks;
+}
+
+Result<void> try_hook(const Hook& hook, const btf& kernel_types, int cgroup_fd) {
+  // r0 = 1 (cgroup programs must allow), or 0 (tracing); exit
+  const bpf_insn program[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = is_cgroup(hook.kind) ? 1 : 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  };
+  const Attachment how = attachment(hook.kind);
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = how.attach);
+  if (how.prefix != nullptr) {
+    const std::string name = std::string(how.prefix) + hook.attach_to;
+    const int id = btf__find_by_name_kind(&kernel_types, name.c_str(), how.btf_kind);
+    if (id < 0) return fail(ErrorKind::kCannotTrace, std::string("this kernel has no ") + hook.attach_to);
+    options.attach_btf_id = static_cast<std::uint32_t>(id);
+  }
+  const UniqueFd loaded(bpf_prog_load(how.type, "sl_trial", "GPL", program, 2, &options));
+  if (!loaded.valid()) return fail_os(ErrorKind::kCannotTrace, std::string("cannot load a program for ") + hook.name);
+
+  if (is_cgroup(hook.kind)) {
+    const UniqueFd link(bpf_link_create(loaded.get(), cgroup_fd, how.attach, nullptr));
+    if (!link.valid()) return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name);
+    return {};
+  }
+  const UniqueFd link(hook.kind == HookKind::kTracingBtf ? bpf_raw_tracepoint_open(nullptr, loaded.get())
+                                                         : bpf_link_create(loaded.get(), 0, how.attach, nullptr));
+  if (!link.valid()) return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name);
+  return {};
+}
+
+}  // namespace sockleak

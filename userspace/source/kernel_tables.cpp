@@ -1,0 +1,60 @@
+#include "source/kernel_tables.hpp"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <sched.h>
+
+#include <cstring>
+
+#include "stack/unwind_rule.hpp"
+
+namespace sockleak {
+namespace {
+
+// Iterator output is a byte stream of wire records; a read may end in the middle of one.
+bool read_iterator(int link, const KernelTables::Record& record) {
+  const UniqueFd iterator(bpf_iter_create(link));
+  if (!iterator.valid()) return false;
+  std::vector<std::byte> buffer(256 * 1024);
+  std::size_t filled = 0;
+  while (true) {
+    const ssize_t n = ::read(iterator.get(), buffer.data() + filled, buffer.size() - filled);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (n < 0) return false;
+    filled += static_cast<std::size_t>(n);
+    std::size_t at = 0;
+    while (filled - at >= sizeof(sl_header)) {
+      sl_header header{};
+      std::memcpy(&header, buffer.data() + at, sizeof(header));
+      if (header.size < sizeof(header) || header.size > buffer.size()) return false;
+      if (filled - at < header.size) break;
+      record({buffer.data() + at, header.size});
+      at += header.size;
+    }
+    std::memmove(buffer.data(), buffer.data() + at, filled - at);
+    filled -= at;
+    if (n == 0) return filled == 0;
+  }
+}
+
+}  // namespace
+
+bool KernelTables::read_holders(const Record& record) const { return read_iterator(task_file_, record); }
+
+bool KernelTables::read_sockets(std::span<const UniqueFd> namespaces, const Record& record) const {
+  // iter/tcp walks the network namespace of the task that creates the iterator (net/ipv4/tcp_ipv4.c, seq_file_net).
+  bool whole = read_iterator(tcp_, record);
+  if (namespaces.empty()) return whole;
+  const UniqueFd own(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!own.valid()) return false;
+  for (const UniqueFd& ns : namespaces) {
+    if (setns(ns.get(), CLONE_NEWNET) != 0) {
+      whole = false;
+      continue;
+    }
+    whole = read_iterator(tcp_, record) && whole;
+  }
+  return setns(own.get(), CLONE_NEWNET) == 0 && whole;
+}
+
+}  // namespace sockleak

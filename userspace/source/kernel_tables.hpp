@@ -1,0 +1,32 @@
+// Reads the snapshot iterators: the kernel's own account of which tracked sockets exist and who holds them.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/handle.hpp"
+#include "base/result.hpp"
+
+namespace sockleak {
+
+class KernelTables {
+ public:
+  using Record = std::function<void(std::span<const std::byte>)>;
+
+  KernelTables() = default;
+  /// `task_file` and `tcp` are the links' descriptors, borrowed.
+  KernelTables(int task_file, int tcp) : task_file_(task_file), tcp_(tcp) {}
+
+  /// Every descriptor of every process that refers to a tracked socket. False if it could not be read to the end.
+  bool read_holders(const Record& record) const;
+  /// Every tracked TCP socket of the network namespaces (our own is added). False as above.
+  bool read_sockets(std::span<const UniqueFd> namespaces, const Record& record) const;
+
+ private:
+  int task_file_ = -1;
+  int tcp_ = -1;
+};
+
+}  // namespace sockleak

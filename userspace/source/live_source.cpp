@@ -1,0 +1,395 @@
+#include "source/live_source.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <array>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "base/log.hpp"
+#include "process/procfs.hpp"
+#include "source/cgroup_root.hpp"
+#include "source/hooks.hpp"
+#include "source/kernel_features.hpp"
+#include "source/kernel_tables.hpp"
+#include "source/memory_map_feed.hpp"
+#include "source/stack_feed.hpp"
+
+extern "C" {
+#include "../../bpf/config.h"  // the skeleton embeds it
+}
+#include "sockleak_bpf.skel.h"
+
+namespace sockleak {
+namespace {
+
+using Skeleton = CPtr<sockleak_bpf, &sockleak_bpf::destroy>;
+using Ring = CPtr<ring_buffer, &ring_buffer__free>;
+using Link = CPtr<bpf_link, &bpf_link__destroy>;
+
+KernelTime now() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return {static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec)};
+}
+
+template <typename T>
+T mark(std::uint16_t type, KernelTime when) {
+  T record{};
+  record.header.size = sizeof(T);
+  record.header.type = type;
+  record.header.ktime_ns = when.ns;
+  return record;
+}
+
+template <typename T>
+std::span<const std::byte> bytes_of(const T& record) {
+  return std::as_bytes(std::span(&record, 1));
+}
+
+// libbpf's own words go to the debug log; what the user needs is said by our errors.
+int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
+  std::array<char, 1024> line{};
+  const int n = std::vsnprintf(line.data(), line.size(), format, arguments);
+  if (n > 0) log::debug(line.data());
+  return n;
+}
+
+class AttachedSource final : public LiveSource {
+ public:
+  AttachedSource(const LiveOptions& options, ModuleStore& modules)
+      : options_(options), maps_feed_(addresses_, modules), stacks_feed_(modules, addresses_, maps_feed_) {}
+
+  Result<void> attach();
+  Result<Progress> poll(RecordSink& sink, Duration timeout) override;
+  Result<void> snapshot(RecordSink& sink) override;
+  Counters losses() override;
+  std::vector<HookFact> hooks() const override;
+  StackCost stack_cost() override;
+  void note_command_end(RecordSink& sink, Pid pid, int wait_status) override;
+  int descriptor() const override { return epoll_.get(); }
+  bool targets_live() override { return !live_.empty(); }
+
+ private:
+  Result<void> load();
+  Result<void> attach_programs();
+  Result<void> open_rings();
+  Result<void> add_target(Pid pid);
+  void add_children(Pid pid);
+  void read_tables(const KernelTables::Record& record, bool& whole);
+  std::size_t drain(RecordSink& sink);
+  void on_event(std::span<const std::byte> record);
+  void follow_processes(const sl_header& header, std::span<const std::byte> record);
+  void release_address_space(Pid pid);
+  std::uint64_t kernel_counter(std::uint32_t index) const;
+  std::optional<StackHash> stack_of(const sl_header& header, std::span<const std::byte> record) const;
+
+  LiveOptions options_;
+  Procfs procfs_;
+  AddressMap addresses_;
+  MemoryMapFeed maps_feed_;
+  StackFeed stacks_feed_;
+  // Destroyed in reverse: rings before links before the skeleton whose maps they use.
+  UniqueFd cgroup_;
+  Skeleton skeleton_;
+  std::vector<Link> links_;
+  Ring events_, stacks_;
+  UniqueFd epoll_;
+  KernelTables tables_;
+  RecordSink* sink_ = nullptr;   // during poll() and snapshot() only
+  std::size_t delivered_ = 0;
+  std::vector<std::vector<std::byte>> backlog_;  // what attach() saw, delivered by the first poll()
+  std::map<Pid, AddressSpaceId> live_;
+  std::map<AddressSpaceId, std::size_t> space_users_;
+  std::uint32_t next_asid_ = 1;
+  std::vector<HookFact> hooks_;
+};
+
+Result<void> AttachedSource::attach() {
+  libbpf_set_print(log_libbpf);
+  if (auto ok = load(); !ok) return ok;
+  for (const Pid pid : options_.pids) {
+    if (auto ok = add_target(pid); !ok) return ok;
+  }
+  if (auto ok = open_rings(); !ok) return ok;
+  if (!maps_feed_.open_events()) {
+    log::warning("perf events are refused: stacks of very short-lived programs may lack names");
+  }
+  if (auto ok = attach_programs(); !ok) return ok;
+  // Children made before the fork hook was there; later ones are found by the hook.
+  if (options_.follow_children) {
+    for (const Pid pid : options_.pids) add_children(pid);
+  }
+  for (const auto& [pid, asid] : live_) maps_feed_.follow(pid, now());
+  stacks_feed_.warm_up();
+  for (const Pid pid : options_.pids) {
+    if (!procfs_.exists(pid)) {
+      return fail(ErrorKind::kCannotTrace, "process " + std::to_string(pid.value) + " ended while attaching",
+                  "start it under sockleak: sockleak trace -- COMMAND");
+    }
+  }
+  // From here on nothing is missed; what the targets already hold is adopted now.
+  const auto keep = [this](std::span<const std::byte> record) { backlog_.emplace_back(record.begin(), record.end()); };
+  keep(bytes_of(mark<sl_session_mark>(SL_SESSION_BEGIN, now())));
+  keep(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
+  bool whole = true;
+  skeleton_->bss->sl_adopting = 1;
+  read_tables(keep, whole);
+  skeleton_->bss->sl_adopting = 0;
+  auto end = mark<sl_snapshot_mark>(SL_SNAPSHOT_END, now());
+  end.complete = whole ? 1 : 0;
+  keep(bytes_of(end));
+  return {};
+}
+
+Result<void> AttachedSource::load() {
+  // 5.10 accounts map memory to RLIMIT_MEMLOCK; later kernels do not care.
+  const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+  setrlimit(RLIMIT_MEMLOCK, &unlimited);
+  if (auto root = open_cgroup_root()) {
+    cgroup_ = std::move(*root);
+  } else {
+    return tl::unexpected(root.error());
+  }
+  skeleton_.reset(sockleak_bpf::open());
+  if (!skeleton_) return fail_os(ErrorKind::kCannotTrace, "cannot read the BPF programs");
+  const int cpus = libbpf_num_possible_cpus();
+  auto& config = skeleton_->rodata->sl_config;
+  config.follow_children = options_.follow_children ? 1 : 0;
+  config.copy_stacks = options_.copy_stacks ? 1 : 0;
+  config.cpus = cpus > 0 ? static_cast<std::uint32_t>(cpus) : 1;
+  config.event_ring_bytes = bpf_map__max_entries(skeleton_->maps.sl_events);
+  if (const int error = sockleak_bpf::load(skeleton_.get()); error != 0) {
+    return fail_os(ErrorKind::kCannotTrace, "cannot load the BPF programs",
+                   "sockleak doctor tells what this kernel and these privileges lack", -error);
+  }
+  stacks_feed_.use({bpf_map__fd(skeleton_->maps.sl_rules), bpf_map__fd(skeleton_->maps.sl_seen)});
+  return {};
+}
+
+Result<void> AttachedSource::attach_programs() {
+  int task_file = -1, tcp = -1;
+  for (const Hook& hook : all_hooks()) {
+    bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, hook.program);
+    if (program == nullptr) continue;
+    const bool in_cgroup = hook.kind == HookKind::kCgroupSockCreate || hook.kind == HookKind::kCgroupSockRelease;
+    Link link(in_cgroup ? bpf_program__attach_cgroup(program, cgroup_.get()) : bpf_program__attach(program));
+    if (!link) {
+      return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name,
+                     "sockleak doctor tells what this kernel and these privileges lack");
+    }
+    if (std::strcmp(hook.program, "sl_iter_task_file") == 0) task_file = bpf_link__fd(link.get());
+    if (std::strcmp(hook.program, "sl_iter_tcp") == 0) tcp = bpf_link__fd(link.get());
+    links_.push_back(std::move(link));
+    hooks_.push_back({hook.need, hook.name});
+  }
+  tables_ = KernelTables(task_file, tcp);
+  return {};
+}
+
+Result<void> AttachedSource::open_rings() {
+  const auto to_event = [](void* self, void* data, std::size_t size) -> int {
+    static_cast<AttachedSource*>(self)->on_event({static_cast<const std::byte*>(data), size});
+    return 0;
+  };
+  const auto to_stack = [](void* self, void* data, std::size_t size) -> int {
+    auto* source = static_cast<AttachedSource*>(self);
+    source->stacks_feed_.on_record({static_cast<const std::byte*>(data), size}, *source->sink_);
+    return 0;
+  };
+  events_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.sl_events), to_event, this, nullptr));
+  stacks_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.sl_stacks), to_stack, this, nullptr));
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!events_ || !stacks_ || !epoll_.valid()) return fail_os(ErrorKind::kCannotTrace, "cannot map the ring buffers");
+  for (ring_buffer* ring : {events_.get(), stacks_.get()}) {
+    epoll_event interest{.events = EPOLLIN, .data = {}};
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, ring_buffer__epoll_fd(ring), &interest) != 0) {
+      return fail_os(ErrorKind::kCannotTrace, "cannot wait for the ring buffers");
+    }
+  }
+  return {};
+}
+
+Result<void> AttachedSource::add_target(Pid pid) {
+  struct {
+    std::uint32_t asid, reserved;
+    std::uint64_t start_ns;  // 0: whatever runs under this pid now
+  } target{next_asid_++, 0, 0};
+  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.sl_targets), &pid.value, &target, BPF_NOEXIST) != 0) {
+    if (errno == EEXIST) return {};
+    return fail_os(ErrorKind::kCannotTrace, "cannot watch process " + std::to_string(pid.value));
+  }
+  live_[pid] = AddressSpaceId{target.asid};
+  ++space_users_[AddressSpaceId{target.asid}];
+  return {};
+}
+
+void AttachedSource::add_children(Pid pid) {
+  for (const Pid child : procfs_.children(pid)) {
+    if (live_.contains(child)) continue;
+    if (add_target(child)) add_children(child);
+  }
+}
+
+void AttachedSource::read_tables(const KernelTables::Record& record, bool& whole) {
+  std::map<NetnsId, UniqueFd> namespaces;
+  const auto own = procfs_.netns(Pid{static_cast<std::uint32_t>(getpid())});
+  for (const auto& [pid, asid] : live_) {
+    const auto ns = procfs_.netns(pid);
+    if (!ns || ns == own || namespaces.contains(*ns)) continue;
+    if (UniqueFd fd = procfs_.open_netns(pid); fd.valid()) namespaces.emplace(*ns, std::move(fd));
+  }
+  std::vector<UniqueFd> others;
+  for (auto& [id, fd] : namespaces) others.push_back(std::move(fd));
+  whole = tables_.read_sockets(others, record) && whole;
+  whole = tables_.read_holders(record) && whole;
+}
+
+Result<Progress> AttachedSource::poll(RecordSink& sink, Duration timeout) {
+  if (!backlog_.empty()) {
+    for (const auto& record : backlog_) sink.on_record(record);
+    backlog_.clear();
+    drain(sink);
+    return Progress::kDelivered;
+  }
+  std::array<epoll_event, 2> ready{};
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  if (epoll_wait(epoll_.get(), ready.data(), ready.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
+    return fail_os(ErrorKind::kCannotTrace, "cannot wait for the ring buffers");
+  }
+  return drain(sink) > 0 ? Progress::kDelivered : Progress::kIdle;
+}
+
+std::size_t AttachedSource::drain(RecordSink& sink) {
+  sink_ = &sink;
+  delivered_ = 0;
+  maps_feed_.drain();
+  ring_buffer__consume(stacks_.get());
+  ring_buffer__consume(events_.get());
+  sink_ = nullptr;
+  return delivered_;
+}
+
+void AttachedSource::on_event(std::span<const std::byte> record) {
+  sl_header header{};
+  if (record.size() >= sizeof(header)) std::memcpy(&header, record.data(), sizeof(header));
+  // A stack is sent before the event that names it, but through another ring.
+  if (const auto stack = stack_of(header, record); stack && !stacks_feed_.knows(*stack)) {
+    ring_buffer__consume(stacks_.get());
+  }
+  follow_processes(header, record);
+  ++delivered_;
+  sink_->on_record(record);
+}
+
+std::optional<StackHash> AttachedSource::stack_of(const sl_header& header, std::span<const std::byte> record) const {
+  std::size_t at = 0;
+  if (header.type == SL_SOCKET_CREATED) at = offsetof(sl_socket_created, stack);
+  if (header.type == SL_SOCKET_ACCEPTED) at = offsetof(sl_socket_accepted, stack);
+  if (header.type == SL_SOCKET_CLOSED) at = offsetof(sl_socket_closed, stack);
+  std::uint64_t hash = 0;
+  if (at != 0 && record.size() >= at + sizeof(hash)) std::memcpy(&hash, record.data() + at, sizeof(hash));
+  return hash == 0 ? std::nullopt : std::optional(StackHash{hash});
+}
+
+void AttachedSource::follow_processes(const sl_header& header, std::span<const std::byte> record) {
+  const Pid pid{header.tgid};
+  if (header.type == SL_PROCESS_FORKED && record.size() >= sizeof(sl_process_forked)) {
+    sl_process_forked forked{};
+    std::memcpy(&forked, record.data(), sizeof(forked));
+    const Pid child{forked.child_tgid};
+    maps_feed_.follow_child(pid, child, KernelTime{header.ktime_ns});
+    live_[child] = AddressSpaceId{forked.asid};
+    ++space_users_[AddressSpaceId{forked.asid}];
+  } else if (header.type == SL_PROCESS_EXECED && record.size() >= sizeof(sl_process_execed)) {
+    sl_process_execed execed{};
+    std::memcpy(&execed, record.data(), sizeof(execed));
+    release_address_space(pid);
+    live_[pid] = AddressSpaceId{execed.asid};
+    ++space_users_[AddressSpaceId{execed.asid}];
+  } else if (header.type == SL_PROCESS_EXITED) {
+    release_address_space(pid);
+    addresses_.exit(pid, KernelTime{header.ktime_ns});
+    addresses_.forget_before(KernelTime{header.ktime_ns - std::min<std::uint64_t>(header.ktime_ns, 5'000'000'000)});
+  }
+}
+
+void AttachedSource::release_address_space(Pid pid) {
+  const auto process = live_.find(pid);
+  if (process == live_.end()) return;
+  const AddressSpaceId asid = process->second;
+  live_.erase(process);
+  if (--space_users_[asid] > 0) return;
+  space_users_.erase(asid);
+  stacks_feed_.forget(asid);
+}
+
+Result<void> AttachedSource::snapshot(RecordSink& sink) {
+  drain(sink);
+  sink.on_record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
+  bool whole = true;
+  read_tables([&sink](std::span<const std::byte> record) { sink.on_record(record); }, whole);
+  drain(sink);  // closes that happened while the tables were read
+  auto end = mark<sl_snapshot_mark>(SL_SNAPSHOT_END, now());
+  end.complete = whole ? 1 : 0;
+  sink.on_record(bytes_of(end));
+  return {};
+}
+
+void AttachedSource::note_command_end(RecordSink& sink, Pid pid, int wait_status) {
+  auto record = mark<sl_session_mark>(SL_COMMAND_ENDED, now());
+  record.header.tgid = pid.value;
+  record.header.tid = pid.value;
+  record.status = wait_status;
+  sink.on_record(bytes_of(record));
+}
+
+std::uint64_t AttachedSource::kernel_counter(std::uint32_t index) const {
+  const int cpus = libbpf_num_possible_cpus();
+  std::vector<std::uint64_t> values(cpus > 0 ? static_cast<std::size_t>(cpus) : 1);
+  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.sl_counters), &index, values.data()) != 0) return 0;
+  std::uint64_t sum = 0;
+  for (const std::uint64_t value : values) sum += value;
+  return sum;
+}
+
+Counters AttachedSource::losses() {
+  Counters losses = stacks_feed_.losses();
+  losses.merge(maps_feed_.losses());
+  losses.add(Counter::events_lost, kernel_counter(SL_COUNTER_EVENT_RING_FULL));
+  losses.add(Counter::stacks_lost, kernel_counter(SL_COUNTER_STACK_RING_FULL));
+  losses.add(Counter::sockets_untracked, kernel_counter(SL_COUNTER_STORAGE_FULL));
+  losses.add(Counter::processes_untracked, kernel_counter(SL_COUNTER_TARGETS_FULL));
+  losses.add(Counter::stack_table_full, kernel_counter(SL_COUNTER_SEEN_FULL));
+  losses.add(Counter::stacks_unreadable, kernel_counter(SL_COUNTER_WALK_READ_FAILED));
+  losses.add(Counter::stacks_insane, kernel_counter(SL_COUNTER_WALK_INSANE));
+  losses.add(Counter::stacks_contended, kernel_counter(SL_COUNTER_WALK_CONTENDED));
+  losses.add(Counter::stacks_too_deep, kernel_counter(SL_COUNTER_WALK_DEPTH));
+  losses.add(Counter::accepts_without_cookie, kernel_counter(SL_COUNTER_ACCEPT_WITHOUT_COOKIE));
+  losses.add(Counter::compat_tasks, kernel_counter(SL_COUNTER_COMPAT_TASK));
+  losses.add(Counter::mappings_dropped, addresses_.dropped());
+  return losses;
+}
+
+std::vector<HookFact> AttachedSource::hooks() const { return hooks_; }
+
+LiveSource::StackCost AttachedSource::stack_cost() {
+  return {kernel_counter(SL_COUNTER_STACKS_WALKED), kernel_counter(SL_COUNTER_WALK_MISSED),
+          stacks_feed_.rules_installed()};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LiveSource>> LiveSource::attach(const LiveOptions& options, ModuleStore& modules) {
+  if (auto ok = check_required(probe_basics()); !ok) return tl::unexpected(ok.error());
+  auto source = std::make_unique<AttachedSource>(options, modules);
+  if (auto ok = source->attach(); !ok) return tl::unexpected(ok.error());
+  return source;
+}
+
+}  // namespace sockleak

@@ -1,0 +1,44 @@
+// The running kernel as an event source: loads and attaches the BPF programs, drains the rings, resolves stacks
+// (installing unwind rules as walks miss them) and reads the iterators. Everything is detached when it is destroyed;
+// nothing is pinned, so the kernel detaches it too if we are killed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "source/event_source.hpp"
+#include "stack/module_store.hpp"
+
+namespace sockleak {
+
+struct LiveOptions {
+  std::vector<Pid> pids;         // processes (thread group ids) to watch
+  bool follow_children = true;
+  bool copy_stacks = true;       // false: --no-snapshot, never copy user stack bytes
+};
+
+struct HookFact {
+  std::string need;  // "create" ...
+  std::string hook;  // "cgroup/sock_create"
+};
+
+class LiveSource : public EventSource {
+ public:
+  /// Attaches every hook, adopts the sockets the targets already hold, and returns; from then on nothing is missed.
+  /// Delivers SL_SESSION_BEGIN first. `modules` must outlive the source.
+  static Result<std::unique_ptr<LiveSource>> attach(const LiveOptions& options, ModuleStore& modules);
+
+  [[nodiscard]] virtual std::vector<HookFact> hooks() const = 0;
+  /// How many stacks the kernel side walked, and how many of them user space had to finish for lack of a rule.
+  struct StackCost { std::uint64_t walked = 0, copied = 0, rules = 0; };
+  [[nodiscard]] virtual StackCost stack_cost() = 0;
+  /// Writes SL_COMMAND_ENDED into the stream.
+  virtual void note_command_end(RecordSink& sink, Pid pid, int wait_status) = 0;
+  /// An epoll descriptor that is readable when poll() would deliver something urgent.
+  [[nodiscard]] virtual int descriptor() const = 0;
+  /// True while at least one target process lives.
+  [[nodiscard]] virtual bool targets_live() = 0;
+};
+
+}  // namespace sockleak

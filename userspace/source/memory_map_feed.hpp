@@ -1,0 +1,57 @@
+// Keeps an AddressMap true for the followed processes: /proc/PID/maps once, then the kernel's memory-map, exec, fork
+// and exit records (perf dummy event, one ring per CPU). The records arrive even if the process is gone by the time
+// they are read, which is what makes programs of a few milliseconds traceable.
+#pragma once
+
+#include <set>
+#include <tuple>
+#include <vector>
+
+#include "base/counters.hpp"
+#include "base/handle.hpp"
+#include "process/procfs.hpp"
+#include "stack/address_map.hpp"
+
+namespace sockleak {
+
+class MemoryMapFeed {
+ public:
+  MemoryMapFeed(AddressMap& addresses, ModuleStore& modules) : addresses_(addresses), modules_(modules) {}
+  ~MemoryMapFeed();
+  MemoryMapFeed(const MemoryMapFeed&) = delete;
+  MemoryMapFeed& operator=(const MemoryMapFeed&) = delete;
+
+  /// Opens the perf rings. Without them (perf_event_open refused) mappings are only re-read on demand; false then.
+  bool open_events();
+  /// Reads what the process maps now and follows it and its children from here on.
+  void follow(Pid pid, KernelTime now);
+  void follow_child(Pid parent, Pid child, KernelTime when);
+  /// Applies everything that has happened.
+  void drain();
+  /// An address was not found: re-reads the process's mappings, at most every 100 ms of event time per process.
+  void refresh(Pid pid, KernelTime now);
+
+  [[nodiscard]] Counters losses() const { return losses_; }
+
+ private:
+  struct Ring {
+    UniqueFd fd;
+    void* memory = nullptr;
+  };
+  struct Change;
+  void read_ring(Ring& ring, std::vector<Change>& changes);
+  void apply(const Change& change);
+  void read_maps(Pid pid, KernelTime since);
+  ModuleId module_of(Pid pid, const MapsEntry& entry);
+
+  AddressMap& addresses_;
+  ModuleStore& modules_;
+  Procfs procfs_;
+  std::vector<Ring> rings_;
+  std::set<Pid> followed_;
+  std::map<Pid, KernelTime> refreshed_;
+  std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint64_t, std::string>, ModuleId> known_files_;
+  Counters losses_;
+};
+
+}  // namespace sockleak

@@ -1,0 +1,130 @@
+#include "source/stack_feed.hpp"
+
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace sockleak {
+namespace {
+
+constexpr std::uint64_t kPcMask = (1ULL << SL_ASID_SHIFT) - 1;
+
+template <typename T>
+bool copy_head(std::span<const std::byte> record, T& head) {
+  if (record.size() < sizeof(T)) return false;
+  std::memcpy(&head, record.data(), sizeof(T));
+  return true;
+}
+
+RawStack frames_of(const __u64* frames, std::uint16_t count, std::uint8_t end) {
+  return {{frames, frames + std::min<std::size_t>(count, SL_MAX_FRAMES)}, static_cast<WalkEnd>(end)};
+}
+
+}  // namespace
+
+void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
+  sl_header header{};
+  if (!copy_head(record, header)) {
+    losses_.add(Counter::records_malformed);
+    return;
+  }
+  const Pid pid{header.tgid};
+  const KernelTime when{header.ktime_ns};
+  feed_.drain();
+  if (header.type == SL_STACK_SEEN) {
+    sl_stack_seen seen{};
+    if (!copy_head(record, seen)) {
+      losses_.add(Counter::records_malformed);
+      return;
+    }
+    const RawStack raw = frames_of(seen.frames, seen.count, seen.end);
+    if (raw.end == WalkEnd::kMissingRule) losses_.add(Counter::stacks_without_rule);
+    losses_.add(Counter::frames_unverified, unwinder_.unverified(pid, when, raw));
+    spaces_[AddressSpaceId{seen.asid}].hashes.push_back(seen.stack);
+    known_.insert(seen.stack);
+    sink.on_stack(StackHash{seen.stack}, place(pid, when, raw));
+    return;
+  }
+  sl_stack_missed missed{};
+  if (header.type != SL_STACK_MISSED || !copy_head(record, missed) ||
+      missed.length > record.size() - sizeof(sl_stack_missed)) {
+    losses_.add(Counter::records_malformed);
+    return;
+  }
+  const AddressSpaceId asid{missed.asid};
+  RawStack raw = frames_of(missed.frames, missed.count, SL_WALK_MISSING_RULE);
+  StackCopy copy;
+  copy.pc = missed.pc;
+  copy.sp = missed.sp;
+  copy.bp = missed.bp;
+  copy.interrupted = missed.interrupted != 0;
+  copy.bytes = record.subspan(sizeof(sl_stack_missed), missed.length);
+  copy.wanted = missed.wanted;
+  if (addresses_.find(pid, when, missed.pc) == nullptr) feed_.refresh(pid, when);
+  const WalkedStack walked =
+      unwinder_.walk(pid, when, copy, SL_MAX_FRAMES - raw.frames.size(),
+                     [&](std::uint64_t pc, const UnwindRule& rule) { learn(asid, pc, rule); });
+  raw.frames.insert(raw.frames.end(), walked.stack.frames.begin(), walked.stack.frames.end());
+  raw.end = walked.stack.end;
+  losses_.add(Counter::stacks_copied);
+  losses_.add(Counter::frames_unverified, walked.unverified);
+  if (raw.end == WalkEnd::kMissingRule) losses_.add(Counter::stacks_without_rule);
+  if (raw.end == WalkEnd::kReadFailed) losses_.add(Counter::stacks_unreadable);
+  if (raw.end == WalkEnd::kInsane) losses_.add(Counter::stacks_insane);
+  known_.insert(missed.stack);
+  sink.on_stack(StackHash{missed.stack}, place(pid, when, raw));
+}
+
+void StackFeed::learn(AddressSpaceId asid, std::uint64_t pc, const UnwindRule& rule) {
+  const std::uint64_t key = (pc & kPcMask) | (static_cast<std::uint64_t>(asid.value) << SL_ASID_SHIFT);
+  if (!installed_.insert(key).second) return;
+  if (bpf_map_update_elem(maps_.rules, &key, &rule, BPF_ANY) != 0) {
+    installed_.erase(key);  // map full: this path stays on the slow way
+    return;
+  }
+  ++rules_installed_;
+  spaces_[asid].rules.push_back(key);
+}
+
+MappedStack StackFeed::place(Pid pid, KernelTime when, const RawStack& raw) {
+  MappedStack placed;
+  placed.end = raw.end;
+  placed.frames.reserve(raw.frames.size());
+  for (const std::uint64_t address : raw.frames) {
+    const Mapping* mapping = addresses_.find(pid, when, address);
+    if (mapping == nullptr) {
+      feed_.refresh(pid, when);
+      mapping = addresses_.find(pid, when, address);
+    }
+    if (mapping == nullptr || mapping->module == ModuleStore::kUnknown) {
+      losses_.add(Counter::frames_without_module);
+      placed.frames.push_back({ModuleStore::kUnknown, address});
+      continue;
+    }
+    const std::uint64_t offset = mapping->offset + (address - mapping->start);
+    const std::uint64_t in_file = modules_.get(mapping->module).address_of_offset(offset);
+    placed.frames.push_back({mapping->module, in_file != 0 ? in_file : offset});
+  }
+  return placed;
+}
+
+void StackFeed::forget(AddressSpaceId asid) {
+  const auto space = spaces_.find(asid);
+  if (space == spaces_.end()) return;
+  for (const std::uint64_t key : space->second.rules) {
+    bpf_map_delete_elem(maps_.rules, &key);
+    installed_.erase(key);
+  }
+  for (const std::uint64_t hash : space->second.hashes) {
+    bpf_map_delete_elem(maps_.seen, &hash);
+    known_.erase(hash);
+  }
+  spaces_.erase(space);
+}
+
+void StackFeed::warm_up() {
+  for (std::uint32_t i = 1; i < modules_.size(); ++i) compiler_.warm_up(ModuleId{i});
+}
+
+}  // namespace sockleak
