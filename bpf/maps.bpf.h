@@ -62,17 +62,19 @@ struct {
 	__type(value, __u32);
 } sl_seen __weak SEC(".maps");
 
-/* Events are ~100 bytes, three per socket: at 100 k sockets/s a drain every 100 ms needs 3 MB. */
+/* Events are ~100 bytes, three per socket: at 100 k sockets/s a drain every 100 ms needs 3 MB,
+ * and user space is woken when half of it is used. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 16 * 1024 * 1024);
+	__uint(max_entries, 8 * 1024 * 1024);
 } sl_events __weak SEC(".maps");
 
 /* Stacks apart from events, so that a cold start cannot push events out. A copy is 2 KB typically: room for
- * 16 k sockets while user space compiles its first rules (tens of milliseconds). */
+ * 8 k sockets while user space compiles its first rules (tens of milliseconds). Larger rings cost start-up time: the
+ * kernel clears them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 32 * 1024 * 1024);
+	__uint(max_entries, 16 * 1024 * 1024);
 } sl_stacks __weak SEC(".maps");
 
 struct {
@@ -88,8 +90,15 @@ struct sl_window {
 	__u64 owner;
 	__u64 base;
 	__u64 bytes; /* valid from base */
-	__u64 pc, sp, bp; /* one step's result */
-	__u64 end; /* SL_WALK_* once a step failed, else 0 */
+	/* the walk that uses the window */
+	__u64 pc, sp, bp;
+	__u64 anchor; /* stack pointer that the frames must stay near */
+	__u64 hash;
+	__u64 asid;
+	__u64 count;
+	__u64 end; /* SL_WALK_*; 0 = goes on */
+	__u64 interrupted; /* pc was interrupted by a signal */
+	__u64 missed; /* there is no rule for pc */
 	__u64 words[SL_WINDOW_BYTES / 8];
 	__u64 frames[SL_MAX_FRAMES + 1]; /* one more: keeps the index mask simple */
 };

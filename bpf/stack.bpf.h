@@ -11,8 +11,9 @@
  * with its own number before it fills it and looks for that number afterwards; whoever finds a foreign one spoils the
  * window and gives up (SL_WALK_CONTENDED), and so does the one it may have disturbed.
  *
- * sl_step() is a global function of plain numbers: the verifier checks it once, not once per frame and per way to get
- * there (inlined or static it took 880 k of the 1 M instructions; pointer arguments would need 5.12).
+ * sl_step() is a global function of one number, and the walk's state lies in the window: the verifier checks it once,
+ * not once per frame and per way to get there (static or inlined it took 880 k of the 1 M instructions; pointer
+ * arguments would need 5.12).
  */
 #ifndef SOCKLEAK_STACK_BPF_H
 #define SOCKLEAK_STACK_BPF_H
@@ -22,18 +23,6 @@
 #define SL_PAGE 4096
 #define SL_STACK_LIMIT (8ull << 20) /* frames further apart than a whole default stack are nonsense */
 #define SL_THREAD_SIZE 16384 /* x86-64 kernel stack, arch/x86/include/asm/page_64_types.h */
-
-struct sl_walk {
-	__u64 key; /* pc and asid: SL_ASID_SHIFT */
-	__u64 sp, bp;
-	__u64 anchor; /* stack pointer that the frames must stay near */
-	__u64 hash;
-	__u64 owner;
-	__u32 interrupted;
-	__u32 asid;
-	__u32 count;
-	__u32 end;
-};
 
 #define SL_PC_MASK ((1ull << SL_ASID_SHIFT) - 1)
 
@@ -96,52 +85,68 @@ static __always_inline __u64 sl_stack_word(struct sl_window *window, __u64 addre
 	return window->words[(offset / 8) & (SL_WINDOW_BYTES / 8 - 1)];
 }
 
-#define SL_STEP_UP 0 /* window->pc, sp, bp are the caller's */
+#define SL_STEP_UP 0
 #define SL_STEP_ENDED 1 /* window->end says how */
-#define SL_STEP_NO_RULE 2
-#define SL_STEP_INTERRUPTED 3 /* like UP, over a signal frame: pc is where the signal came, sp may be anywhere */
 
-/* One frame up from pc|asid `key`. */
-__noinline int sl_step(__u64 key, __u64 sp, __u64 bp, __u64 owner)
+/* Notes the frame at window->pc and goes to its caller. */
+__noinline int sl_step(__u64 owner)
 {
 	struct sl_window *window = sl_this_window();
+	__u64 key, pc, sp, bp, cfa;
 	struct sl_rule *rule;
-	__u64 cfa, pc_at;
 	__u8 kind;
 
 	if (!window)
 		return SL_STEP_ENDED;
+	if (window->owner != owner) {
+		window->owner = 0;
+		window->end = SL_WALK_CONTENDED;
+		return SL_STEP_ENDED;
+	}
+	pc = window->pc;
+	sp = window->sp;
+	bp = window->bp;
+	if (pc < SL_PAGE || pc > SL_PC_MASK || sp - window->anchor > SL_STACK_LIMIT) {
+		window->end = SL_WALK_INSANE;
+		return SL_STEP_ENDED;
+	}
+	window->frames[window->count & SL_MAX_FRAMES] = pc;
+	window->count++;
+	window->hash = sl_mix(window->hash, pc);
+	key = pc | (window->asid << SL_ASID_SHIFT);
 	rule = bpf_map_lookup_elem(&sl_rules, &key);
-	if (!rule)
-		return SL_STEP_NO_RULE;
+	if (!rule) {
+		window->end = SL_WALK_MISSING_RULE;
+		window->missed = 1;
+		return SL_STEP_ENDED;
+	}
 	kind = rule->kind;
-	window->end = 0;
 	if (kind == SL_RULE_STOP) {
 		window->end = rule->cfa_offset ? SL_WALK_MISSING_RULE : SL_WALK_COMPLETE;
 		return SL_STEP_ENDED;
 	}
+	window->interrupted = kind == SL_RULE_SIGNAL;
 	if (kind == SL_RULE_SIGNAL) {
 		/* struct rt_sigframe: sp is at the ucontext, registers from 40 on (arch/x86/include/asm/sigframe.h) */
-		window->bp = sl_stack_word(window, sp + 120, owner);
-		window->sp = sl_stack_word(window, sp + 160, owner);
-		window->pc = sl_stack_word(window, sp + 168, owner);
-		return window->end ? SL_STEP_ENDED : SL_STEP_INTERRUPTED;
+		bp = sl_stack_word(window, sp + 120, owner);
+		cfa = sl_stack_word(window, sp + 160, owner);
+		pc = sl_stack_word(window, sp + 168, owner);
+		window->anchor = cfa; /* an alternate signal stack may lie anywhere */
+	} else {
+		cfa = (kind == SL_RULE_BP || kind == SL_RULE_BP_DEREF ? bp : sp) + (__s64)rule->cfa_offset;
+		if (kind == SL_RULE_SP_DEREF || kind == SL_RULE_BP_DEREF)
+			cfa = sl_stack_word(window, cfa, owner);
+		if (rule->bp_offset < -8)
+			bp = sl_stack_word(window, cfa + (__s64)rule->bp_offset, owner);
+		else if (kind == SL_RULE_BP_DEREF) /* realigned: the old bp is where bp points */
+			bp = sl_stack_word(window, bp, owner);
+		pc = sl_stack_word(window, cfa - 8, owner);
+		if (!window->end && (cfa <= sp || (cfa & 7)))
+			window->end = SL_WALK_INSANE;
 	}
-	cfa = (kind == SL_RULE_BP || kind == SL_RULE_BP_DEREF ? bp : sp) + (__s64)rule->cfa_offset;
-	if (kind == SL_RULE_SP_DEREF || kind == SL_RULE_BP_DEREF)
-		cfa = sl_stack_word(window, cfa, owner);
-	if (rule->bp_offset < -8)
-		bp = sl_stack_word(window, cfa + (__s64)rule->bp_offset, owner);
-	else if (kind == SL_RULE_BP_DEREF) /* realigned: the old bp is where bp points, at no fixed distance to the CFA */
-		bp = sl_stack_word(window, bp, owner);
-	pc_at = cfa - 8;
-	window->pc = sl_stack_word(window, pc_at, owner);
 	if (window->end)
 		return SL_STEP_ENDED;
-	if (cfa <= sp || (cfa & 7)) {
-		window->end = SL_WALK_INSANE;
-		return SL_STEP_ENDED;
-	}
+	window->pc = pc;
 	window->sp = cfa;
 	window->bp = bp;
 	return SL_STEP_UP;
@@ -171,86 +176,81 @@ static __always_inline __u64 sl_stack_left(__u64 sp)
 	return 0;
 }
 
-/* Ships the stack from walk->sp on: `room` bytes at most. */
-static __always_inline int sl_ship(struct sl_window *window, struct sl_walk *walk, __u64 ticket, __u64 left,
-				   const __u32 room)
+/* Ships the stack from window->sp on: `room` bytes at most. */
+static __always_inline int sl_ship(struct sl_window *window, __u64 owner, __u64 ticket, __u64 left, const __u32 room)
 {
 	struct {
 		struct sl_stack_missed head;
 		__u8 bytes[];
 	} *record = bpf_ringbuf_reserve(&sl_stacks, sizeof(struct sl_stack_missed) + room, 0);
-	__u64 length = left ? left : room, first;
+	__u64 length = left ? left : room, sp = window->sp, first;
 	long error;
 
 	if (!record) {
 		sl_count(SL_COUNTER_STACK_RING_FULL);
-		return -SL_WALK_NO_SPACE;
+		return SL_WALK_NO_SPACE;
 	}
 	SL_OPAQUE(length);
 	if (length > room)
 		length = room;
-	error = length ? bpf_probe_read_user(record->bytes, length, (void *)walk->sp) : 0;
+	error = length ? bpf_probe_read_user(record->bytes, length, (void *)sp) : 0;
 	if (error) {
 		/* a page of it is not there: take what there is up to this page's end */
-		first = SL_PAGE - (walk->sp & (SL_PAGE - 1));
-		if (first > length)
-			first = length;
-		length = first;
+		first = SL_PAGE - (sp & (SL_PAGE - 1));
+		if (first < length)
+			length = first;
 		SL_OPAQUE(length);
 		if (length > room)
 			length = room;
-		error = bpf_probe_read_user(record->bytes, length, (void *)walk->sp);
+		error = bpf_probe_read_user(record->bytes, length, (void *)sp);
 		if (error)
 			length = 0;
 	}
 	sl_fill_header(&record->head.header, SL_STACK_MISSED, sizeof(struct sl_stack_missed) + room);
 	record->head.stack = ticket;
-	record->head.pc = walk->key & SL_PC_MASK;
-	record->head.sp = walk->sp;
-	record->head.bp = walk->bp;
-	record->head.asid = walk->asid;
+	record->head.pc = window->pc;
+	record->head.sp = sp;
+	record->head.bp = window->bp;
+	record->head.asid = window->asid;
 	record->head.length = length;
 	record->head.wanted = left;
-	record->head.count = walk->count;
-	record->head.interrupted = walk->interrupted;
+	record->head.count = window->count;
+	record->head.interrupted = window->interrupted;
 	bpf_probe_read_kernel(record->head.frames, sizeof(record->head.frames), window->frames);
-	if (window->owner != walk->owner) {
+	if (window->owner != owner) {
 		bpf_ringbuf_discard(record, 0);
-		return -SL_WALK_CONTENDED;
+		return SL_WALK_CONTENDED;
 	}
 	bpf_ringbuf_submit(record, 0);
 	return 0;
 }
 
-/* The walk lacks the rule for walk->pc: ship it. Returns a ticket that stands for the stack, 0 if refused. */
-static __noinline __u64 sl_missed(struct sl_walk *walk)
+/* The walk lacks the rule for window->pc: ship it. Returns a ticket that stands for the stack, 0 if refused. */
+static __always_inline __u64 sl_missed(struct sl_window *window, __u64 owner)
 {
-	struct sl_window *window = sl_this_window();
 	__u64 ticket, left;
 	int error;
 
-	if (!window || !walk)
-		return 0;
 	sl_count(SL_COUNTER_WALK_MISSED);
-	left = sl_config.copy_stacks ? sl_stack_left(walk->sp) : 8;
-	ticket = sl_mix(sl_mix(walk->hash, bpf_ktime_get_ns()), bpf_get_current_pid_tgid());
+	left = sl_config.copy_stacks ? sl_stack_left(window->sp) : 8;
+	ticket = sl_mix(sl_mix(window->hash, bpf_ktime_get_ns()), owner) & ~15ull;
 	if (left && left <= 1024)
-		error = sl_ship(window, walk, ticket, left, 1024);
+		error = sl_ship(window, owner, ticket, left, 1024);
 	else if (left && left <= 4096)
-		error = sl_ship(window, walk, ticket, left, 4096);
+		error = sl_ship(window, owner, ticket, left, 4096);
 	else if (left <= 16384) /* or unknown */
-		error = sl_ship(window, walk, ticket, left, 16384);
+		error = sl_ship(window, owner, ticket, left, 16384);
 	else
-		error = sl_ship(window, walk, ticket, left, 65536);
+		error = sl_ship(window, owner, ticket, left, 65536);
 	if (error) {
-		walk->end = -error;
+		window->end = error;
 		return 0;
 	}
 	return ticket;
 }
 
 /* Sends the frames of a stack not seen before. */
-static __always_inline void sl_send_new(struct sl_window *window, struct sl_walk *walk)
+static __always_inline void sl_send_new(struct sl_window *window, __u64 owner, __u64 hash)
 {
 	struct sl_stack_seen *record;
 	__u32 one = 1;
@@ -261,22 +261,22 @@ static __always_inline void sl_send_new(struct sl_window *window, struct sl_walk
 		return;
 	}
 	sl_fill_header(&record->header, SL_STACK_SEEN, sizeof(*record));
-	record->stack = walk->hash;
-	record->asid = walk->asid;
-	record->count = walk->count;
-	record->end = walk->end;
+	record->stack = hash;
+	record->asid = window->asid;
+	record->count = window->count;
+	record->end = window->end;
 	record->padding = 0;
 	bpf_probe_read_kernel(record->frames, sizeof(record->frames), window->frames);
-	if (window->owner != walk->owner) {
+	if (window->owner != owner) {
 		bpf_ringbuf_discard(record, 0);
 		return;
 	}
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	if (bpf_map_update_elem(&sl_seen, &walk->hash, &one, BPF_ANY))
+	if (bpf_map_update_elem(&sl_seen, &hash, &one, BPF_ANY))
 		sl_count(SL_COUNTER_SEEN_FULL);
 }
 
-static __always_inline void sl_count_end(__u8 end)
+static __always_inline void sl_count_end(__u64 end)
 {
 	if (end == SL_WALK_READ_FAILED)
 		sl_count(SL_COUNTER_WALK_READ_FAILED);
@@ -289,72 +289,56 @@ static __always_inline void sl_count_end(__u8 end)
 }
 
 /* The current user stack of address space `asid`: its hash (0 = none), *end says how the walk ended. */
-static __noinline __u64 sl_user_stack(__u32 asid, __u32 *end)
+static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 {
 	struct sl_window *window = sl_this_window();
 	struct pt_regs *regs = sl_user_regs();
-	struct sl_walk walk = {};
-	__u64 hash = 0, pc;
-	int i, outcome = SL_STEP_UP;
+	__u64 owner, hash = 0;
+	int i;
 
-	if (!end)
-		return 0;
 	*end = SL_WALK_NO_USER;
 	if (!window || !regs)
 		return 0;
-	pc = BPF_CORE_READ(regs, ip);
-	walk.sp = BPF_CORE_READ(regs, sp);
-	walk.bp = BPF_CORE_READ(regs, bp);
 	if (BPF_CORE_READ(regs, cs) == 0x23) { /* __USER32_CS */
 		sl_count(SL_COUNTER_COMPAT_TASK);
 		return 0;
 	}
 	sl_count(SL_COUNTER_STACKS_WALKED);
-	walk.anchor = walk.sp;
-	walk.asid = asid;
-	walk.hash = sl_mix(0x736f636b6c65616bull, asid);
-	walk.owner = (bpf_get_current_pid_tgid() << 20) ^ bpf_ktime_get_ns();
-	window->owner = walk.owner;
+	owner = (bpf_get_current_pid_tgid() << 20) ^ bpf_ktime_get_ns();
+	window->owner = owner;
 	window->base = 0;
 	window->bytes = 0;
-	walk.end = SL_WALK_DEPTH;
+	window->pc = BPF_CORE_READ(regs, ip);
+	window->sp = BPF_CORE_READ(regs, sp);
+	window->bp = BPF_CORE_READ(regs, bp);
+	window->anchor = window->sp;
+	window->asid = asid;
+	window->hash = sl_mix(0x736f636b6c65616bull, asid);
+	window->count = 0;
+	window->interrupted = 0;
+	window->missed = 0;
+	window->end = 0;
 	for (i = 0; i < SL_MAX_FRAMES; i++) {
-		if (pc < SL_PAGE || pc > SL_PC_MASK || walk.sp - walk.anchor > SL_STACK_LIMIT) {
-			walk.end = SL_WALK_INSANE;
+		if (sl_step(owner) != SL_STEP_UP)
 			break;
-		}
-		window->frames[i & SL_MAX_FRAMES] = pc;
-		walk.hash = sl_mix(walk.hash, pc);
-		walk.count = i + 1;
-		walk.key = pc | ((__u64)asid << SL_ASID_SHIFT);
-		outcome = sl_step(walk.key, walk.sp, walk.bp, walk.owner);
-		if (outcome == SL_STEP_ENDED || outcome == SL_STEP_NO_RULE)
-			break;
-		pc = window->pc;
-		walk.sp = window->sp;
-		walk.bp = window->bp;
-		walk.interrupted = outcome == SL_STEP_INTERRUPTED;
-		if (walk.interrupted)
-			walk.anchor = walk.sp;
 	}
-	if (outcome == SL_STEP_ENDED)
-		walk.end = window->end;
-	if (window->owner != walk.owner) {
-		walk.end = SL_WALK_CONTENDED;
+	if (!window->end)
+		window->end = SL_WALK_DEPTH;
+	if (window->owner != owner) {
 		window->owner = 0;
-	} else if (outcome == SL_STEP_NO_RULE) {
-		walk.end = SL_WALK_MISSING_RULE;
-		hash = sl_missed(&walk);
-	} else {
-		hash = sl_mix(walk.hash, walk.end);
-		if (!hash)
-			hash = 1;
-		walk.hash = hash;
-		if (!bpf_map_lookup_elem(&sl_seen, &hash))
-			sl_send_new(window, &walk);
+		*end = SL_WALK_CONTENDED;
+		sl_count(SL_COUNTER_WALK_CONTENDED);
+		return 0;
 	}
-	*end = walk.end;
-	sl_count_end(walk.end);
+	if (window->missed) {
+		hash = sl_missed(window, owner);
+	} else {
+		hash = sl_mix(window->hash, window->end) | 1;
+		if (!bpf_map_lookup_elem(&sl_seen, &hash))
+			sl_send_new(window, owner, hash);
+	}
+	*end = window->end;
+	sl_count_end(*end);
 	return hash;
 }
 

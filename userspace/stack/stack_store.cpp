@@ -6,7 +6,9 @@ StackStore::StackStore() { stacks_.emplace_back(); }
 
 StackId StackStore::intern(MappedStack stack) {
   if (stack.frames.empty() && stack.end == WalkEnd::kNone) return kNoStack;
-  auto [it, is_new] = ids_.try_emplace(stack, StackId{static_cast<std::uint32_t>(stacks_.size())});
+  MappedStack key = stack;
+  if (key.frames.size() > 1 && key.frames[0].module != key.frames[1].module) key.frames[0].address = 0;
+  auto [it, is_new] = ids_.try_emplace(std::move(key), StackId{static_cast<std::uint32_t>(stacks_.size())});
   if (is_new) stacks_.push_back(std::move(stack));
   return it->second;
 }

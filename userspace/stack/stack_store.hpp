@@ -13,7 +13,9 @@ class StackStore {
  public:
   StackStore();
 
-  /// The id of an equal stack if there is one, else a new one.
+  /// The id of an equal stack if there is one, else a new one. Where in another module's function the system call
+  /// lies does not count: libc's accept() and close() each have two, one while there is a single thread and one after
+  /// (SINGLE_THREAD_P in glibc's sysdep-cancel.h), and both are the same call of the program.
   StackId intern(MappedStack stack);
 
   /// From now on `hash` names `stack`. A later bind of the same hash wins.
