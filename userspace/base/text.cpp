@@ -100,8 +100,9 @@ constexpr Duration kLongestDuration = std::chrono::hours(24 * 366);
 }
 
 [[nodiscard]] tl::unexpected<Error> bad_duration(std::string_view text, const char* why) {
-  return fail(ErrorKind::kUsage, "'" + escape_terminal(text) + "' is not a duration: " + why,
-              "write a number and a unit, as in 250ms, 10s, 5m or 2h");
+  std::string what = "'";
+  what.append(escape_terminal(text)).append("' is not a duration: ").append(why);
+  return fail(ErrorKind::kUsage, std::move(what), "write a number and a unit, as in 250ms, 10s, 5m or 2h");
 }
 
 }  // namespace

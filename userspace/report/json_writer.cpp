@@ -134,7 +134,7 @@ constexpr int kIndent = 2;
   for (const ReportSocket& socket : finding.sockets) sockets.push_back(socket_json(socket));
 
   Json out{{"site", valid_utf8(finding.site)},
-           {"verdict", to_string(judged.verdict)},
+           {"verdict", judged.evidence.empty() ? Json(nullptr) : Json(to_string(judged.verdict))},
            {"confidence", std::clamp(rounded(judged.confidence, 1e2), 0.0, 1.0)},
            {"created", judged.created},
            {"closed", judged.closed},
@@ -179,17 +179,17 @@ std::string write_json(const Report& report) {
   Json findings = Json::array();
   for (const ReportFinding& finding : report.findings) findings.push_back(finding_json(finding));
 
-  const Json out{
+  Json out{
       {"schema", "sockleak.report/1"},
       {"tool", {{"version", valid_utf8(report.tool_version)}}},
       {"host",
-       {{"kernel", valid_utf8(report.host.kernel)},
-        {"arch", valid_utf8(report.host.arch)},
-        {"boot_id", valid_utf8(report.host.boot_id)}}},
+       {{"kernel", text_or_null(report.host.kernel)},
+        {"arch", text_or_null(report.host.arch)},
+        {"boot_id", text_or_null(report.host.boot_id)}}},
       {"target", target_json(report.target)},
       {"window",
-       {{"start", valid_utf8(report.window.start)},
-        {"end", valid_utf8(report.window.end)},
+       {{"start", text_or_null(report.window.start)},
+        {"end", text_or_null(report.window.end)},
         {"seconds", rounded(report.window.seconds, 1e3)}}},
       {"hooks", std::move(hooks)},
       {"completeness", completeness_json(report)},
@@ -199,6 +199,11 @@ std::string write_json(const Report& report) {
       {"ownerless", Json::array()},
       {"ports", Json::array()},
       {"limits", Json::array()}};
+  if (report.sites) {
+    Json sites = Json::array();
+    for (const ReportFinding& site : *report.sites) sites.push_back(finding_json(site));
+    out["sites"] = std::move(sites);
+  }
   return out.dump(kIndent, ' ', true) + '\n';
 }
 

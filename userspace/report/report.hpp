@@ -85,6 +85,8 @@ struct Report {
   bool complete = true;
   std::uint64_t created = 0, closed = 0, open = 0, leaked = 0;
   std::vector<ReportFinding> findings;  // worst first
+  /// Every site, accused or not, if that was asked for. One without evidence has no verdict.
+  std::optional<std::vector<ReportFinding>> sites;
 };
 
 }  // namespace sockleak

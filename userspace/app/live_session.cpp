@@ -1,0 +1,306 @@
+// One live session. The order of what happens before the command runs matters: it is forked while signals, limits and
+// descriptors are still those of our caller, and it is executed only when every hook is attached.
+#include "app/live_session.hpp"
+
+#include <poll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+
+#include "app/output.hpp"
+#include "app/pipeline.hpp"
+#include "app/report_builder.hpp"
+#include "app/signals.hpp"
+#include "app/status_line.hpp"
+#include "app/targets.hpp"
+#include "app/version.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "process/command.hpp"
+#include "source/live_source.hpp"
+
+namespace sockleak {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(100);   // the rings are drained at least so often
+constexpr Duration kGrace = std::chrono::seconds(5);         // for an interrupted command to end by itself
+constexpr Duration kLastCloses = std::chrono::seconds(1);    // between a process's exit event and its last close
+constexpr int kNotFound = 127, kNotExecutable = 126;         // as a shell says it
+
+[[nodiscard]] Duration monotonic() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+[[nodiscard]] std::int64_t wall_clock_ms() {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return std::int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+}
+
+/// Every module of the traced programs stays open, so that it can be read when its process is gone.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+class LiveSession {
+ public:
+  explicit LiveSession(const Options& options)
+      : options_(options),
+        pipeline_({.growth_window = options.interval.value_or(TrackerOptions{}.growth_window)}) {}
+
+  [[nodiscard]] Result<int> run();
+
+ private:
+  [[nodiscard]] Result<void> prepare();
+  [[nodiscard]] Result<void> attach();
+  [[nodiscard]] Result<void> start_command();
+  void say_ready();
+  [[nodiscard]] Result<void> watch();
+  [[nodiscard]] Result<void> turn(Duration timeout);
+  [[nodiscard]] Result<void> turn_until(Duration deadline, bool (LiveSession::*done)());
+  [[nodiscard]] Result<void> let_rest();
+  [[nodiscard]] Result<void> take_snapshot();
+  [[nodiscard]] Result<int> report();
+  void on_signal(const Signals::Request& request);
+  [[nodiscard]] bool command_ended();
+  [[nodiscard]] bool targets_ended();
+  [[nodiscard]] bool at_rest();
+  [[nodiscard]] Session session() const;
+
+  const Options& options_;
+  Procfs procfs_;
+  ModuleStore modules_;
+  Pipeline pipeline_;
+  std::optional<Command> command_;
+  std::optional<Targets> targets_;
+  std::optional<Signals> signals_;
+  std::optional<Outputs> outputs_;
+  std::unique_ptr<LiveSource> source_;
+  std::optional<StatusLine> status_;
+  std::optional<int> wait_status_;
+  std::optional<Signals::Request> interrupted_;
+  std::int64_t started_ms_ = 0;
+};
+
+Result<int> LiveSession::run() {
+  for (const auto step : {&LiveSession::prepare, &LiveSession::attach}) {
+    if (auto ok = (this->*step)(); !ok) return tl::unexpected(ok.error());
+  }
+  if (auto started = start_command(); !started) {
+    if (options_.subcommand != Subcommand::kCheck) return tl::unexpected(started.error());
+    log::error(escape_terminal(started.error().message()));
+    return started.error().os_errno == ENOENT ? kNotFound : kNotExecutable;
+  }
+  say_ready();
+  for (const auto step : {&LiveSession::watch, &LiveSession::let_rest, &LiveSession::take_snapshot}) {
+    if (auto ok = (this->*step)(); !ok) return tl::unexpected(ok.error());
+  }
+  return report();
+}
+
+Result<void> LiveSession::prepare() {
+  if (!options_.command.empty()) {
+    auto command = Command::hold({.argv = options_.command, .user = options_.user});
+    if (!command) return tl::unexpected(command.error());
+    command_.emplace(std::move(*command));
+  } else {
+    auto targets = Targets::find(options_.pids, procfs_);
+    if (!targets) return tl::unexpected(targets.error());
+    targets_.emplace(std::move(*targets));
+  }
+  auto signals = Signals::take_over();
+  if (!signals) return tl::unexpected(signals.error());
+  signals_.emplace(std::move(*signals));
+  raise_descriptor_limit();
+  auto outputs = Outputs::open(options_);
+  if (!outputs) return tl::unexpected(outputs.error());
+  outputs_.emplace(std::move(*outputs));
+  if (options_.record.empty()) return {};
+  if (auto ok = check_replaceable(options_.record); !ok) return ok;
+  auto writer = RecordingWriter::create(options_.record);
+  if (!writer) return tl::unexpected(writer.error());
+  pipeline_.record_to(std::move(*writer));
+  return {};
+}
+
+Result<void> LiveSession::attach() {
+  LiveOptions live;
+  live.pids = command_ ? std::vector{command_->pid()} : targets_->pids();
+  live.follow_children = options_.follow_children;
+  live.copy_stacks = options_.copy_stacks;
+  auto source = LiveSource::attach(live, modules_);
+  if (!source) return tl::unexpected(source.error());
+  source_ = std::move(*source);
+  started_ms_ = wall_clock_ms();
+  pipeline_.name_processes(ProcessNames([this](Pid pid) { return ProcessName{procfs_.comm(pid), procfs_.exe(pid)}; }));
+  if (options_.ready_fd) {
+    const UniqueFd fd(*options_.ready_fd);
+    if (::write(fd.get(), "\n", 1) != 1) return fail_os(ErrorKind::kOutput, "cannot write to --ready-fd");
+  }
+  return {};
+}
+
+Result<void> LiveSession::start_command() {
+  if (!command_) return {};
+  if (auto released = command_->release(); !released) return released;
+  pipeline_.names().ask_now(command_->pid());
+  return {};
+}
+
+void LiveSession::say_ready() {
+  if (!options_.quiet) {
+    std::string line = "sockleak: ready, watching";
+    for (const Pid pid : command_ ? std::vector{command_->pid()} : targets_->pids()) {
+      line += (line.back() == ')' ? ", pid " : " pid ") + std::to_string(pid.value);
+      line += " (" + escape_terminal(procfs_.comm(pid)) + ')';
+    }
+    std::fprintf(stderr, "%s\n", line.c_str());
+  }
+  status_.emplace(!options_.quiet && !command_, options_.older.value_or(JudgeOptions{}.older));
+}
+
+/// Waits for something to happen and takes what the source has.
+Result<void> LiveSession::turn(Duration timeout) {
+  std::array<pollfd, 3> ready{{{source_->descriptor(), POLLIN, 0},
+                               {signals_->descriptor(), POLLIN, 0},
+                               {command_ && !wait_status_ ? command_->pidfd() : -1, POLLIN, 0}}};
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(std::clamp(timeout, Duration::zero(), kTick));
+  ::poll(ready.data(), ready.size(), static_cast<int>(wait.count()));
+  if (const auto request = signals_->next()) on_signal(*request);
+  if (auto progress = source_->poll(pipeline_, Duration::zero()); !progress) return tl::unexpected(progress.error());
+  if (command_ && !wait_status_ && (wait_status_ = command_->ended())) {
+    // Its last closes came before its end.
+    if (auto ok = drain(*source_, pipeline_); !ok) return ok;
+    source_->note_command_end(pipeline_, command_->pid(), *wait_status_);
+  }
+  if (status_) status_->show(pipeline_.tracker(), source_->losses().get(Counter::events_lost), monotonic());
+  return pipeline_.recording();
+}
+
+Result<void> LiveSession::turn_until(Duration deadline, bool (LiveSession::*done)()) {
+  while (!(this->*done)()) {
+    const Duration left = deadline - monotonic();
+    if (left <= Duration::zero()) break;
+    if (auto ok = turn(left); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> LiveSession::watch() {
+  const Duration forever = std::chrono::hours(24 * 365 * 10);
+  const Duration deadline = monotonic() + options_.duration.value_or(forever);
+  while (!interrupted_ && !(command_ ? command_ended() : targets_ended())) {
+    const Duration left = deadline - monotonic();
+    if (left <= Duration::zero()) break;
+    if (auto ok = turn(left); !ok) return ok;
+  }
+  if (!interrupted_ || !command_) return {};
+  const Duration grace = options_.settle > Duration::zero() ? options_.settle : kGrace;
+  return turn_until(monotonic() + grace, &LiveSession::command_ended);
+}
+
+/// A signal that a terminal sent has reached the command as well; one that was sent to us alone is passed on.
+void LiveSession::on_signal(const Signals::Request& request) {
+  interrupted_ = request;
+  if (command_ && !wait_status_ && request.ours_alone) command_->signal(request.number);
+}
+
+bool LiveSession::command_ended() { return wait_status_.has_value(); }
+
+/// The processes that were named, and every child that is followed.
+bool LiveSession::targets_ended() { return targets_->ended() && !source_->targets_live(); }
+
+bool LiveSession::at_rest() { return interrupted_.has_value() || !source_->targets_live(); }
+
+Result<void> LiveSession::let_rest() {
+  const bool was_interrupted = interrupted_.has_value();
+  if (!was_interrupted) {
+    if (auto ok = turn_until(monotonic() + options_.settle, &LiveSession::at_rest); !ok) return ok;
+  }
+  if (targets_ && !source_->targets_live()) {  // the exit event comes before the files are closed
+    if (auto ok = turn_until(monotonic() + kLastCloses, &LiveSession::targets_ended); !ok) return ok;
+  }
+  for (int idle = 0; idle < 2; ++idle) {
+    if (auto ok = drain(*source_, pipeline_); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> LiveSession::take_snapshot() {
+  if (auto ok = source_->snapshot(pipeline_); !ok) return ok;
+  if (auto ok = drain(*source_, pipeline_); !ok) return ok;
+  status_.reset();
+  if (command_ && !wait_status_ && !options_.quiet) {
+    log::warning("the command goes on running as pid " + std::to_string(command_->pid().value));
+  }
+  return pipeline_.recording();
+}
+
+Session LiveSession::session() const {
+  Session session;
+  session.tool_version = kVersion;
+  session.host = host_facts();
+  session.target.kind = command_ ? "command" : "pid";
+  for (const Pid pid : command_ ? std::vector{command_->pid()} : targets_->pids()) {
+    session.target.pids.push_back(pid.value);
+  }
+  session.target.command = options_.command;
+  if (wait_status_) session.target.exit_status = shell_status(*wait_status_);
+  for (const HookFact& fact : source_->hooks()) session.hooks.push_back({fact.need, fact.hook});
+  session.started_ms = started_ms_;
+  session.check = options_.subcommand == Subcommand::kCheck;
+  session.judge.older = options_.older.value_or(session.judge.older);
+  session.judge.at_exit = session.check || command_;
+  session.growth_window = options_.interval.value_or(session.growth_window);
+  session.max_leaks = options_.max_leaks;
+  session.leak_exit_code = options_.leak_exit_code;
+  return session;
+}
+
+Result<int> LiveSession::report() {
+  Session facts = session();
+  facts.names = pipeline_.names();
+  const std::string json = session_json(facts);
+  const Session recorded = parse_session(json);  // what a replay will know, no more
+  Counters losses = source_->losses();
+  source_.reset();  // detached: what follows costs the traced programs nothing
+  const auto symbolizer = make_dwfl_symbolizer(modules_);
+  Counters counters = losses;
+  counters.merge(pipeline_.counters());
+  const Report report = build_report({.session = recorded,
+                                      .tracker = pipeline_.tracker(),
+                                      .stacks = pipeline_.stacks(),
+                                      .symbolizer = *symbolizer,
+                                      .counters = counters,
+                                      .every_site = options_.verbose});
+  if (pipeline_.records()) {
+    RecordingWriter::Ending ending{.session_json = json, .modules = {}, .resolved = {}, .counters = losses};
+    for (std::uint32_t id = 0; id < modules_.size(); ++id) {
+      const Module& module = modules_.get(ModuleId{id});
+      ending.modules.push_back({module.path, module.build_id});
+    }
+    for (std::uint32_t id = 1; id < pipeline_.stacks().size(); ++id) {
+      const MappedStack& stack = pipeline_.stacks().get(StackId{id});
+      ending.resolved.emplace_back(stack, symbolizer->symbolize(stack));
+    }
+    if (auto ok = pipeline_.finish_recording(ending); !ok) return tl::unexpected(ok.error());
+  }
+  if (auto ok = outputs_->write({report}); !ok) return tl::unexpected(ok.error());
+  return exit_status(report, recorded);
+}
+
+}  // namespace
+
+Result<int> run_live(const Options& options) { return LiveSession(options).run(); }
+
+}  // namespace sockleak

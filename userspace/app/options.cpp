@@ -1,0 +1,165 @@
+// The command line. Everything after the first "--" is the command to start and never reaches CLI11.
+#include "app/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "app/raw_options.hpp"
+#include "app/version.hpp"
+
+namespace sockleak {
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  sockleak trace -p 812 -d 1m                    watch a running server for a minute
+  sockleak check -- ./run-tests                  fail when the tests leak sockets
+  sockleak trace -p 812 --record orders.slk      record here ...
+  sockleak report orders.slk                     ... and read anywhere
+  sockleak doctor                                what this machine allows)";
+constexpr const char* kTraceExamples = R"(Examples:
+  sockleak trace -p 812                          until Ctrl-C, then the report
+  sockleak trace -p 812,813 -d 1m --older 30s    two processes, patient with CLOSE_WAIT
+  sockleak trace --json -o leaks.json -- ./orders --port 8080)";
+constexpr const char* kCheckExamples = R"(Examples:
+  sockleak check -- ./run-tests
+  sockleak check --format text --format json=leaks.json -- make test
+  sockleak check -p 812 -d 30s --max-leaks 3)";
+constexpr const char* kReportExamples = R"(Examples:
+  sockleak report orders.slk -v
+  sockleak report orders.slk --older 30s --json)";
+constexpr const char* kDoctorExamples = R"(Examples:
+  sudo sockleak doctor)";
+
+[[nodiscard]] tl::unexpected<Error> usage(std::string what, std::string hint = {}) {
+  return fail(ErrorKind::kUsage, std::move(what), std::move(hint));
+}
+
+void add_target(CLI::App& app, RawOptions& raw) {
+  app.add_option("-p,--pid", raw.pids, "Trace these running processes")->type_name("PID[,PID...]")->group("Target")
+      ->allow_extra_args(false);
+  app.add_option("--user", raw.user, "Run the command as this user")->type_name("NAME")->group("Target");
+  app.add_flag("--no-children", raw.no_children, "Do not follow child processes")->group("Target");
+}
+
+void add_judging(CLI::App& app, RawOptions& raw) {
+  app.add_option("--older", raw.older, "How long a peer's close may stay unanswered (default 10s)")
+      ->type_name("DUR")->group("Session");
+  app.add_option("-i,--interval", raw.interval, "Length of the windows in which growth is measured (default 5s)")
+      ->type_name("DUR")->group("Session");
+}
+
+void add_session(CLI::App& app, RawOptions& raw) {
+  app.add_option("-d,--duration", raw.duration, "End after this time")->type_name("DUR")->group("Session");
+  add_judging(app, raw);
+  app.add_option("--settle", raw.settle, "Wait this long for open sockets to come to rest before they are judged")
+      ->type_name("DUR")->group("Session");
+  app.add_flag("--no-snapshot", raw.no_snapshot, "Never copy bytes of user stacks")->group("Session");
+  app.add_option("--ready-fd", raw.ready_fd, "Write one byte to this descriptor once every hook is attached")
+      ->type_name("N")->group("Session");
+}
+
+void add_output(CLI::App& app, RawOptions& raw) {
+  app.add_option("-o", raw.output, "Write the report to this file")->type_name("FILE")->group("Output");
+  app.add_option("--format", raw.formats, "text (default) or json; may be repeated with different files")
+      ->type_name("FORMAT[=FILE]")->group("Output")->allow_extra_args(false);
+  app.add_flag("--json", raw.json, "Short for --format json")->group("Output");
+  app.add_option("-T,--top", raw.top, "Show the N worst sites")->type_name("N")->group("Output");
+  app.add_flag("-q", raw.quiet, "No progress and no warnings")->group("Output");
+  app.add_flag("-v", raw.verbose, "Whole stacks, more sockets, all counters and hooks")->group("Output");
+  app.add_flag("--no-color", raw.no_color, "Never colour the output")->group("Output");
+}
+
+void add_record(CLI::App& app, RawOptions& raw) {
+  app.add_option("--record", raw.record, "Record the session for `sockleak report`")->type_name("FILE.slk")
+      ->group("Output");
+}
+
+CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* examples) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->footer(examples);
+  command->allow_extras();  // so that an error can name what was typed
+  return command;
+}
+
+/// CLI11's own words ("--top requires 1 argument ...") start with an option or a capital; one line in any case.
+[[nodiscard]] std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+[[nodiscard]] Error with_advice(Error error, const std::string& command) {
+  const std::string advice = "try sockleak " + (command.empty() ? "" : command + " ") + "--help";
+  error.hint = error.hint.empty() ? advice : error.hint + "; " + advice;
+  return error;
+}
+
+}  // namespace
+
+Result<std::variant<Options, Words>> parse_options(const std::vector<std::string>& arguments) {
+  const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  std::vector<std::string> mine(arguments.begin(), dashes);
+  RawOptions raw;
+  Options options;
+  if (dashes != arguments.end()) options.command.assign(dashes + 1, arguments.end());
+
+  CLI::App app("sockleak names the code path that leaks sockets.", "sockleak");
+  app.footer(kExamples);
+  app.allow_extras();
+  app.set_version_flag("--version", std::string("sockleak ") + kVersion);
+  CLI::App* trace = add_command(app, "trace", "Watch running processes or a command, then report", kTraceExamples);
+  CLI::App* check = add_command(app, "check", "The same for tests: the exit status says if it leaks", kCheckExamples);
+  CLI::App* report = add_command(app, "report", "Judge and print recordings again", kReportExamples);
+  CLI::App* doctor = add_command(app, "doctor", "What this kernel and these privileges allow", kDoctorExamples);
+  for (CLI::App* command : {trace, check}) {
+    add_target(*command, raw);
+    add_session(*command, raw);
+    add_output(*command, raw);
+    add_record(*command, raw);
+  }
+  check->add_option("--max-leaks", raw.max_leaks, "Accept so many leaked sockets")->type_name("N")->group("Judgement");
+  check->add_option("--leak-exit-code", raw.leak_exit_code, "Exit status for leaks (default 1)")->type_name("N")
+      ->group("Judgement");
+  report->add_option("FILE", raw.recordings, "Recordings")->type_name("FILE.slk...");
+  add_judging(*report, raw);
+  add_output(*report, raw);
+  doctor->add_flag("--json", raw.json, "Machine-readable");
+  doctor->add_flag("--no-color", raw.no_color, "Never colour the output");
+
+  std::string name;
+  const auto refuse = [&name](tl::unexpected<Error> error) {
+    return tl::unexpected(with_advice(std::move(error.value()), name));
+  };
+  try {
+    std::reverse(mine.begin(), mine.end());  // CLI11 takes them from the back
+    app.parse(std::move(mine));
+  } catch (const CLI::CallForHelp&) {
+    return Words{app.help()};
+  } catch (const CLI::CallForVersion&) {
+    return Words{app.version() + "\n"};
+  } catch (const CLI::Error& error) {
+    for (const CLI::App* command : app.get_subcommands()) name = command->get_name();
+    return refuse(usage(one_line(error.what())));
+  }
+  const std::vector<std::string> stray = app.remaining(true);
+  if (app.get_subcommands().empty()) {
+    if (!stray.empty()) return refuse(usage(quote(stray.front()) + " is not a command", "trace, check, report, doctor"));
+    return refuse(usage("no command", "trace, check, report or doctor"));
+  }
+  const CLI::App* chosen = app.get_subcommands().front();
+  name = chosen->get_name();
+  if (app.get_subcommands().size() > 1) return refuse(usage("only one command at a time"));
+  if (!stray.empty()) {
+    const bool option = stray.front().starts_with('-');
+    return refuse(usage((option ? "unknown option " : "what is ") + quote(stray.front()),
+                        option || chosen == report || chosen == doctor ? "" : "a command to start goes after --"));
+  }
+  options.subcommand = chosen == trace    ? Subcommand::kTrace
+                       : chosen == check  ? Subcommand::kCheck
+                       : chosen == report ? Subcommand::kReport
+                                          : Subcommand::kDoctor;
+  auto understood = understand(raw, std::move(options), dashes != arguments.end());
+  if (!understood) return refuse(tl::unexpected(understood.error()));
+  return std::move(*understood);
+}
+
+}  // namespace sockleak

@@ -1,0 +1,67 @@
+// The command line as data. Parsing, validation and --help live in options.cpp, the only user of CLI11.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+
+namespace sockleak {
+
+enum class Subcommand : std::uint8_t { kTrace, kCheck, kReport, kDoctor };
+enum class Format : std::uint8_t { kText, kJson };
+
+/// One report to write.
+struct OutputChoice {
+  Format format = Format::kText;
+  std::string path;  // empty = standard output
+};
+
+struct Options {
+  Subcommand subcommand = Subcommand::kTrace;
+
+  // Target.
+  std::vector<Pid> pids;
+  std::vector<std::string> command;  // argv after "--"
+  std::string user;                  // empty = as Command decides
+  bool follow_children = true;
+
+  // Session.
+  std::optional<Duration> duration;
+  std::optional<Duration> older;     // unset = the default, or what a recording says
+  std::optional<Duration> interval;  // likewise
+  Duration settle{};
+  bool copy_stacks = true;
+  std::optional<int> ready_fd;
+
+  // Output.
+  std::vector<OutputChoice> outputs;  // never empty for trace, check and report
+  std::size_t top = 0;                // 0 = all
+  std::string record;                 // empty = no recording
+  bool quiet = false;
+  bool verbose = false;
+  bool color = true;                  // where the output can show it
+  bool json = false;                  // doctor
+
+  // check.
+  std::uint64_t max_leaks = 0;
+  int leak_exit_code = 1;
+
+  // report.
+  std::vector<std::string> recordings;
+};
+
+/// What was asked for was words: --help or --version. They go to stdout, exit status 0.
+struct Words {
+  std::string text;
+};
+
+/// `arguments`: without the program's name. An error names the option and what to try.
+[[nodiscard]] Result<std::variant<Options, Words>> parse_options(const std::vector<std::string>& arguments);
+
+}  // namespace sockleak

@@ -1,0 +1,172 @@
+#include "app/raw_options.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "base/text.hpp"
+
+namespace sockleak {
+namespace {
+
+constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit kernels, include/linux/threads.h
+
+[[nodiscard]] tl::unexpected<Error> usage(std::string what, std::string hint = {}) {
+  return fail(ErrorKind::kUsage, std::move(what), std::move(hint));
+}
+
+[[nodiscard]] Result<std::uint64_t> number(std::string_view option, std::string_view text, std::uint64_t largest) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > largest) {
+    return usage(std::string(option) + " takes a number from 0 to " + std::to_string(largest) + ", not " +
+                 quote(text));
+  }
+  return value;
+}
+
+[[nodiscard]] Result<std::vector<Pid>> pids_of(const std::vector<std::string>& lists) {
+  std::vector<Pid> pids;
+  for (const std::string& list : lists) {
+    std::string_view rest = list;
+    while (true) {
+      const std::string_view text = rest.substr(0, rest.find(','));
+      std::uint32_t value = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (error != std::errc() || end != text.data() + text.size() || value == 0 || value > kLargestPid) {
+        return usage(quote(text) + " is not a process number", "find it with pgrep, as in -p \"$(pgrep -d, nginx)\"");
+      }
+      if (std::find(pids.begin(), pids.end(), Pid{value}) == pids.end()) pids.push_back(Pid{value});
+      if (text.size() == rest.size()) break;
+      rest.remove_prefix(text.size() + 1);
+    }
+  }
+  return pids;
+}
+
+[[nodiscard]] Result<std::vector<OutputChoice>> outputs_of(const RawOptions& raw) {
+  std::vector<OutputChoice> outputs;
+  if (raw.json) outputs.push_back({Format::kJson, {}});
+  for (const std::string& choice : raw.formats) {
+    const std::size_t equals = choice.find('=');
+    const std::string name = choice.substr(0, equals);
+    if (name != "text" && name != "json") return usage(quote(name) + " is not a format", "--format text or json");
+    OutputChoice output{name == "json" ? Format::kJson : Format::kText, {}};
+    if (equals != std::string::npos) {
+      output.path = choice.substr(equals + 1);
+      if (output.path.empty()) return usage("--format " + quote(choice) + " names no file");
+    }
+    outputs.push_back(std::move(output));
+  }
+  if (outputs.empty()) outputs.emplace_back();
+  // -o takes the place of standard output.
+  const auto nowhere = [](const OutputChoice& output) { return output.path.empty(); };
+  const auto count = std::count_if(outputs.begin(), outputs.end(), nowhere);
+  if (count > 1) return usage("only one format can go to one place", "give the others a file: --format json=FILE");
+  if (!raw.output.empty() && count == 0) return usage("-o has nothing left to write", "every --format has its own file");
+  for (OutputChoice& output : outputs) {
+    if (output.path.empty()) output.path = raw.output;
+    if (output.path == "-") output.path.clear();
+  }
+  for (auto a = outputs.begin(); a != outputs.end(); ++a) {
+    const auto same = [a](const OutputChoice& b) { return a->path == b.path; };
+    if (std::any_of(a + 1, outputs.end(), same)) return usage("two formats would be written to the same place");
+  }
+  return outputs;
+}
+
+[[nodiscard]] Result<void> take_duration(const std::string& text, std::optional<Duration>& into) {
+  if (text.empty()) return {};
+  auto parsed = parse_duration(text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  into = *parsed;
+  return {};
+}
+
+[[nodiscard]] Result<void> understand_numbers(const RawOptions& raw, Options& options) {
+  if (!raw.top.empty()) {
+    auto top = number("--top", raw.top, 1'000'000);
+    if (!top) return tl::unexpected(top.error());
+    options.top = static_cast<std::size_t>(*top);
+  }
+  if (!raw.max_leaks.empty()) {
+    auto most = number("--max-leaks", raw.max_leaks, std::numeric_limits<std::uint32_t>::max());
+    if (!most) return tl::unexpected(most.error());
+    options.max_leaks = *most;
+  }
+  if (!raw.leak_exit_code.empty()) {
+    auto code = number("--leak-exit-code", raw.leak_exit_code, 255);
+    if (!code) return tl::unexpected(code.error());
+    options.leak_exit_code = static_cast<int>(*code);
+  }
+  if (!raw.ready_fd.empty()) {
+    auto fd = number("--ready-fd", raw.ready_fd, 1'000'000);
+    if (!fd) return tl::unexpected(fd.error());
+    if (::fcntl(static_cast<int>(*fd), F_GETFD) < 0) return usage("--ready-fd " + raw.ready_fd + " is not open");
+    options.ready_fd = static_cast<int>(*fd);
+  }
+  return {};
+}
+
+[[nodiscard]] Result<void> take_values(const RawOptions& raw, Options& options) {
+  auto pids = pids_of(raw.pids);
+  if (!pids) return tl::unexpected(pids.error());
+  options.pids = std::move(*pids);
+  std::optional<Duration> settle;
+  if (auto ok = take_duration(raw.duration, options.duration); !ok) return ok;
+  if (auto ok = take_duration(raw.older, options.older); !ok) return ok;
+  if (auto ok = take_duration(raw.interval, options.interval); !ok) return ok;
+  if (auto ok = take_duration(raw.settle, settle); !ok) return ok;
+  if (options.interval && *options.interval < std::chrono::milliseconds(10)) {
+    return usage("--interval is too short", "at least 10ms");
+  }
+  options.settle = settle.value_or(Duration::zero());
+  if (auto ok = understand_numbers(raw, options); !ok) return ok;
+  auto outputs = outputs_of(raw);
+  if (!outputs) return tl::unexpected(outputs.error());
+  options.outputs = std::move(*outputs);
+  options.user = raw.user;
+  options.follow_children = !raw.no_children;
+  options.copy_stacks = !raw.no_snapshot;
+  options.record = raw.record;
+  options.quiet = raw.quiet;
+  options.verbose = raw.verbose;
+  options.color = !raw.no_color;
+  options.json = raw.json;
+  options.recordings = raw.recordings;
+  return {};
+}
+
+/// What cannot be meant together.
+[[nodiscard]] Result<void> check_combination(const Options& options, bool dashes) {
+  const bool live = options.subcommand == Subcommand::kTrace || options.subcommand == Subcommand::kCheck;
+  if (!live && dashes) return usage("a command after -- can only be given to trace and check");
+  if (options.subcommand == Subcommand::kReport && options.recordings.empty()) {
+    return usage("no recording", "give a file that --record has written");
+  }
+  if (!live) return {};
+  if (dashes && options.command.empty()) return usage("there is no command after --");
+  if (!options.pids.empty() && !options.command.empty()) return usage("-p and a command exclude each other");
+  if (options.pids.empty() && options.command.empty()) {
+    return usage("nothing to watch", "give -p PID, or -- COMMAND");
+  }
+  if (!options.user.empty() && options.command.empty()) return usage("--user is for a command after --");
+  return {};
+}
+
+}  // namespace
+
+std::string quote(std::string_view text) {
+  std::string out = "'";
+  return out.append(escape_terminal(text)).append("'");
+}
+
+Result<Options> understand(const RawOptions& raw, Options options, bool dashes) {
+  return take_values(raw, options)
+      .and_then([&] { return check_combination(options, dashes); })
+      .map([&] { return std::move(options); });
+}
+
+}  // namespace sockleak

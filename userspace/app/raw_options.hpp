@@ -1,0 +1,25 @@
+// Options as they were typed, and their meaning: what each may be, and what cannot be meant together.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/options.hpp"
+
+namespace sockleak {
+
+/// What the user typed, before it is understood.
+struct RawOptions {
+  std::vector<std::string> pids, formats, recordings;
+  std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user;
+  bool no_children = false, no_snapshot = false, json = false, quiet = false, verbose = false, no_color = false;
+};
+
+/// In quotes, and harmless to a terminal.
+[[nodiscard]] std::string quote(std::string_view text);
+
+/// `dashes`: whether there was a "--", before which `options` already has its subcommand and command.
+[[nodiscard]] Result<Options> understand(const RawOptions& raw, Options options, bool dashes);
+
+}  // namespace sockleak

@@ -1,0 +1,191 @@
+#include "app/report_builder.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "judge/judge.hpp"
+
+namespace sockleak {
+namespace {
+
+/// Most frequent first; equal ones in the order of their keys.
+template <typename Key>
+[[nodiscard]] std::vector<std::pair<Key, std::uint64_t>> by_count(const std::map<Key, std::uint64_t>& counts) {
+  std::vector<std::pair<Key, std::uint64_t>> sorted(counts.begin(), counts.end());
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  return sorted;
+}
+
+class ReportBuilder {
+ public:
+  explicit ReportBuilder(const ReportInput& input) : in_(input), now_(input.tracker.now()) {}
+
+  [[nodiscard]] Report build() {
+    Report report;
+    const Session& session = in_.session;
+    report.tool_version = session.tool_version;
+    report.host = session.host;
+    report.target = session.target;
+    report.hooks = session.hooks;
+    report.window = window();
+    report.counters = in_.counters;
+    report.complete = in_.counters.complete();
+    std::map<SiteKey, std::size_t> findings;
+    for (Finding& finding : judge(in_.tracker, now_, session.judge)) {
+      if (finding.verdict == Verdict::kLeak) report.leaked += finding.leaked;
+      findings.emplace(finding.site, report.findings.size());
+      report.findings.push_back(resolved(std::move(finding)));
+    }
+    totals(report);
+    if (in_.every_site) report.sites = sites(report, findings);
+    return report;
+  }
+
+ private:
+  [[nodiscard]] Window window() const {
+    Window window;
+    const KernelTime begin = in_.tracker.session_begin();
+    if (begin.ns != 0) window.seconds = seconds(now_ - begin);
+    const std::int64_t started = in_.session.started_ms;
+    window.start = rfc3339(started);
+    if (started > 0) window.end = rfc3339(started + static_cast<std::int64_t>(window.seconds * 1000));
+    return window;
+  }
+
+  void totals(Report& report) const {
+    const Tracker::Totals totals = in_.tracker.totals();
+    // What only the end of a process closed is not closed by the program: it counts as open where that is judged.
+    const std::uint64_t left = in_.session.judge.at_exit ? totals.open_at_exit : 0;
+    report.created = totals.created;
+    report.closed = totals.closed - left;
+    report.open = left;
+    for (const auto& [id, socket] : in_.tracker.sockets()) report.open += socket.unaccepted ? 0 : 1;
+  }
+
+  [[nodiscard]] ReportFinding resolved(Finding finding) {
+    ReportFinding out;
+    std::vector<SocketRecord> sockets = std::exchange(finding.sockets, {});
+    out.created_at = creation_stack(finding.site, sockets);
+    out.culprit = culprit_frame(out.created_at);
+    out.site = site_fingerprint(out.created_at, to_string(finding.site.origin), to_string(finding.site.protocol));
+    if (const StackId listener = listener_stack(sockets); listener != kNoStack) {
+      out.listener_created_at = stack(listener);
+      out.listener_culprit = culprit_frame(*out.listener_created_at);
+    }
+    std::map<Endpoint, std::uint64_t> peers;
+    for (const SocketRecord& socket : sockets) {
+      ++out.states[to_string(socket.state)];
+      if (socket.addresses.remote.port != 0) ++peers[peer_of(socket)];
+    }
+    out.peers = by_count(peers);
+    out.creators = creators(sockets);
+    out.closed_at = closes(finding.closed_at);
+    out.finding = std::move(finding);
+    if (sockets.size() > kShownSockets) sockets.resize(kShownSockets);
+    for (SocketRecord& socket : sockets) {
+      const double age = seconds(now_ - socket.created);
+      out.sockets.push_back({std::move(socket), age});
+    }
+    return out;
+  }
+
+  /// Clients connect from a new port each time, which tells nothing.
+  [[nodiscard]] static Endpoint peer_of(const SocketRecord& socket) {
+    Endpoint peer = socket.addresses.remote;
+    if (socket.origin == Origin::kAccept || socket.listener.value != 0) peer.port = 0;
+    return peer;
+  }
+
+  [[nodiscard]] Stack creation_stack(const SiteKey& site, const std::vector<SocketRecord>& sockets) {
+    if (site.stack != kNoStack) return stack(site.stack);
+    if (site.origin == Origin::kBeforeAttach) return {{}, true, "opened before sockleak attached"};
+    const WalkEnd end = sockets.empty() ? WalkEnd::kNone : sockets.front().stack_end;
+    return {{}, true, end == WalkEnd::kNone || end == WalkEnd::kComplete ? "the stack was lost" : why_short(end)};
+  }
+
+  [[nodiscard]] Stack stack(StackId id) const {
+    if (id == kNoStack) return {};
+    return in_.symbolizer.symbolize(in_.stacks.get(id));
+  }
+
+  [[nodiscard]] static StackId listener_stack(const std::vector<SocketRecord>& sockets) {
+    std::map<StackId, std::uint64_t> listeners;
+    for (const SocketRecord& socket : sockets) {
+      if (socket.listener_stack != kNoStack) ++listeners[socket.listener_stack];
+    }
+    return listeners.empty() ? kNoStack : by_count(listeners).front().first;
+  }
+
+  /// One entry per process and thread name: a thread per connection is not worth a line each.
+  [[nodiscard]] std::vector<ReportCreator> creators(const std::vector<SocketRecord>& sockets) const {
+    std::map<std::tuple<ProcessId, std::string>, ReportCreator> grouped;
+    for (const SocketRecord& socket : sockets) {
+      const Task& task = socket.creator;
+      ReportCreator& creator = grouped[{task.process, socket.comm}];
+      if (creator.count++ != 0) {
+        if (creator.tid != task.tid.value) creator.tid = 0;
+        continue;
+      }
+      creator.pid = task.process.pid.value;
+      creator.tid = task.tid.value;
+      creator.thread = socket.comm;
+      if (const ProcessName* name = in_.session.names.find(task.process)) {
+        creator.comm = name->comm;
+        creator.exe = name->exe;
+      }
+      if (creator.comm.empty() && task.tid == task.process.pid) creator.comm = socket.comm;
+    }
+    std::vector<ReportCreator> out;
+    for (auto& [key, creator] : grouped) out.push_back(std::move(creator));
+    std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.count > b.count; });
+    return out;
+  }
+
+  [[nodiscard]] std::vector<ReportClose> closes(
+      const std::vector<std::pair<ClosePath, std::uint64_t>>& paths) const {
+    std::vector<ReportClose> out;
+    for (const auto& [path, count] : paths) {
+      ReportClose close{count, to_string(path.how), stack(path.stack), 0};
+      close.culprit = culprit_frame(close.stack);
+      out.push_back(std::move(close));
+    }
+    return out;
+  }
+
+  [[nodiscard]] std::vector<ReportFinding> sites(const Report& report,
+                                                 const std::map<SiteKey, std::size_t>& findings) {
+    std::vector<ReportFinding> out;
+    for (const auto& [key, site] : in_.tracker.sites()) {
+      if (site.created == 0) continue;  // all of its sockets turned out to belong elsewhere
+      if (const auto found = findings.find(key); found != findings.end()) {
+        out.push_back(report.findings[found->second]);
+        continue;
+      }
+      Finding finding;
+      finding.site = key;
+      finding.created = site.created;
+      finding.closed = site.closed;
+      finding.closed_at = by_count(site.close_paths);
+      out.push_back(resolved(std::move(finding)));
+    }
+    return out;
+  }
+
+  const ReportInput& in_;
+  KernelTime now_;
+};
+
+}  // namespace
+
+Report build_report(const ReportInput& input) { return ReportBuilder(input).build(); }
+
+int exit_status(const Report& report, const Session& session) {
+  if (!session.check) return 0;
+  if (report.leaked > session.max_leaks) return session.leak_exit_code;
+  if (const int status = session.target.exit_status.value_or(0); status != 0) return status;
+  return report.complete ? 0 : 4;
+}
+
+}  // namespace sockleak
