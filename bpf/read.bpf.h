@@ -21,6 +21,26 @@
 #define SL_TCP_LISTEN 10
 #define SL_TCP_NEW_SYN_RECV 12
 
+/* Kernels from 5.11 (bpf_get_current_task_btf) let programs follow typed pointers with plain loads, a nanosecond each
+ * instead of the 20 to 30 of a probe read. SL_PROBE_READS is the variant for kernels that refuse it. */
+#ifdef SL_PROBE_READS
+#define SL_LOAD(source, ...) BPF_CORE_READ(source, __VA_ARGS__)
+static __always_inline struct task_struct *sl_task(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}
+#else
+#define SL_LOAD_1(source, a) (source)->a
+#define SL_LOAD_2(source, a, b) (source)->a->b
+#define SL_LOAD_3(source, a, b, c) (source)->a->b->c
+#define SL_LOAD_N(_1, _2, _3, name, ...) name
+#define SL_LOAD(source, ...) SL_LOAD_N(__VA_ARGS__, SL_LOAD_3, SL_LOAD_2, SL_LOAD_1)(source, __VA_ARGS__)
+static __always_inline struct task_struct *sl_task(void)
+{
+	return bpf_get_current_task_btf();
+}
+#endif
+
 /* sk_protocol is 16 bits wide because of MPTCP (Linux commit bf9765145b85); the wire has 8. */
 static __always_inline __u8 sl_protocol(__u32 protocol)
 {
@@ -29,7 +49,7 @@ static __always_inline __u8 sl_protocol(__u32 protocol)
 
 static __always_inline void sl_fill_header(struct sl_header *header, __u16 type, __u32 size)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = sl_task();
 	__u64 id = bpf_get_current_pid_tgid();
 
 	header->size = size;
@@ -38,7 +58,7 @@ static __always_inline void sl_fill_header(struct sl_header *header, __u16 type,
 	header->ktime_ns = bpf_ktime_get_ns();
 	header->tgid = id >> 32;
 	header->tid = (__u32)id;
-	header->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	header->start_ns = SL_LOAD(task, group_leader, start_boottime);
 }
 
 /* Softirq: `current` is whoever was interrupted. */
@@ -55,9 +75,9 @@ static __always_inline void sl_fill_anonymous_header(struct sl_header *header, _
 
 static __always_inline __u32 sl_current_netns(void)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = sl_task();
 
-	return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	return SL_LOAD(task, nsproxy, net_ns, ns.inum);
 }
 
 /* A socket the verifier knows. Ports are in network order except skc_num. */

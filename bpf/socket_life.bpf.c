@@ -48,7 +48,7 @@ SEC("cgroup/sock_release")
 int sl_sock_release(struct bpf_sock *ctx)
 {
 	struct sl_socket *socket = bpf_sk_storage_get(&sl_sockets, ctx, 0, 0);
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = sl_task();
 	struct sl_socket_closed *event;
 	struct sl_target *target;
 	__u64 stack = 0, call;
@@ -59,7 +59,7 @@ int sl_sock_release(struct bpf_sock *ctx)
 	if (!socket || socket->released)
 		return 1;
 	socket->released = 1;
-	flags = BPF_CORE_READ(task, flags);
+	flags = SL_LOAD(task, flags);
 	if (flags & SL_PF_KTHREAD) {
 		how = SL_CLOSE_ASYNC;
 	} else if (flags & SL_PF_EXITING) {
@@ -67,7 +67,7 @@ int sl_sock_release(struct bpf_sock *ctx)
 	} else {
 		/* Close-on-exec runs as the new image returns to user mode: the registers still say execve. */
 		regs = sl_user_regs();
-		call = regs ? BPF_CORE_READ(regs, orig_ax) : 0;
+		call = regs ? SL_LOAD(regs, orig_ax) : 0;
 		if (call == 59 || call == 322)
 			how = SL_CLOSE_EXEC;
 	}

@@ -165,12 +165,12 @@ static __always_inline struct pt_regs *sl_user_regs(void)
  * FS base points to, right above its stack. */
 static __always_inline __u64 sl_stack_left(__u64 sp)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	__u64 end = BPF_CORE_READ(task, mm, start_stack);
+	struct task_struct *task = sl_task();
+	__u64 end = SL_LOAD(task, mm, start_stack);
 
 	if (end > sp && end - sp < 8 * SL_STACK_LIMIT)
 		return end - sp;
-	end = BPF_CORE_READ(task, thread.fsbase);
+	end = SL_LOAD(task, thread.fsbase);
 	if (end > sp && end - sp < 8 * SL_STACK_LIMIT)
 		return end - sp;
 	return 0;
@@ -299,7 +299,7 @@ static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 	*end = SL_WALK_NO_USER;
 	if (!window || !regs)
 		return 0;
-	if (BPF_CORE_READ(regs, cs) == 0x23) { /* __USER32_CS */
+	if (SL_LOAD(regs, cs) == 0x23) { /* __USER32_CS */
 		sl_count(SL_COUNTER_COMPAT_TASK);
 		return 0;
 	}
@@ -308,9 +308,9 @@ static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 	window->owner = owner;
 	window->base = 0;
 	window->bytes = 0;
-	window->pc = BPF_CORE_READ(regs, ip);
-	window->sp = BPF_CORE_READ(regs, sp);
-	window->bp = BPF_CORE_READ(regs, bp);
+	window->pc = SL_LOAD(regs, ip);
+	window->sp = SL_LOAD(regs, sp);
+	window->bp = SL_LOAD(regs, bp);
 	window->anchor = window->sp;
 	window->asid = asid;
 	window->hash = sl_mix(0x736f636b6c65616bull, asid);
