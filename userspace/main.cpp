@@ -27,10 +27,14 @@ Result<int> run(const Options& options) {
   const auto level = options.quiet ? log::Level::kError : options.verbose ? log::Level::kInfo : log::Level::kWarning;
   log::configure(level, options.color && ::isatty(STDERR_FILENO) == 1);
   switch (options.subcommand) {
-    case Subcommand::kTrace: return run_trace(options);
-    case Subcommand::kCheck: return run_check(options);
-    case Subcommand::kReport: return run_report(options);
-    case Subcommand::kDoctor: return run_doctor(options);
+    case Subcommand::kTrace:
+      return run_trace(options);
+    case Subcommand::kCheck:
+      return run_check(options);
+    case Subcommand::kReport:
+      return run_report(options);
+    case Subcommand::kDoctor:
+      return run_doctor(options);
   }
   return kUsageStatus;
 }

@@ -4,6 +4,8 @@
 
 namespace sockleak {
 
-Result<int> run_check(const Options& options) { return run_live(options); }
+Result<int> run_check(const Options& options) {
+  return run_live(options);
+}
 
 }  // namespace sockleak

@@ -4,8 +4,8 @@
 
 #include "app/commands.hpp"
 #include "app/output.hpp"
-#include "app/version.hpp"
 #include "app/session.hpp"
+#include "app/version.hpp"
 #include "base/text.hpp"
 #include "source/kernel_features.hpp"
 

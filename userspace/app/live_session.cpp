@@ -18,7 +18,6 @@
 #include "app/signals.hpp"
 #include "app/status_line.hpp"
 #include "app/targets.hpp"
-#include "app/version.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "process/command.hpp"
@@ -27,10 +26,10 @@
 namespace sockleak {
 namespace {
 
-constexpr Duration kTick = std::chrono::milliseconds(100);   // the rings are drained at least so often
-constexpr Duration kGrace = std::chrono::seconds(5);         // for an interrupted command to end by itself
-constexpr Duration kLastCloses = std::chrono::seconds(1);    // between a process's exit event and its last close
-constexpr int kNotFound = 127, kNotExecutable = 126;         // as a shell says it
+constexpr Duration kTick = std::chrono::milliseconds(100);  // the rings are drained at least so often
+constexpr Duration kGrace = std::chrono::seconds(5);        // for an interrupted command to end by itself
+constexpr Duration kLastCloses = std::chrono::seconds(1);   // between a process's exit event and its last close
+constexpr int kNotFound = 127, kNotExecutable = 126;        // as a shell says it
 
 [[nodiscard]] Duration monotonic() {
   timespec time{};
@@ -55,8 +54,7 @@ void raise_descriptor_limit() {
 class LiveSession {
  public:
   explicit LiveSession(const Options& options)
-      : options_(options),
-        pipeline_({.growth_window = options.interval.value_or(TrackerOptions{}.growth_window)}) {}
+      : options_(options), pipeline_({.growth_window = options.interval.value_or(TrackerOptions{}.growth_window)}) {}
 
   [[nodiscard]] Result<int> run();
 
@@ -67,6 +65,7 @@ class LiveSession {
   void say_ready();
   [[nodiscard]] Result<void> watch();
   [[nodiscard]] Result<void> turn(Duration timeout);
+  [[nodiscard]] Result<void> take_all();
   [[nodiscard]] Result<void> turn_until(Duration deadline, bool (LiveSession::*done)());
   [[nodiscard]] Result<void> let_rest();
   [[nodiscard]] Result<void> take_snapshot();
@@ -75,6 +74,7 @@ class LiveSession {
   [[nodiscard]] bool command_ended();
   [[nodiscard]] bool targets_ended();
   [[nodiscard]] bool at_rest();
+  [[nodiscard]] std::vector<Pid> targets() const;
   [[nodiscard]] Session session() const;
 
   const Options& options_;
@@ -133,9 +133,13 @@ Result<void> LiveSession::prepare() {
   return {};
 }
 
+std::vector<Pid> LiveSession::targets() const {
+  return command_ ? std::vector{command_->pid()} : targets_->pids();
+}
+
 Result<void> LiveSession::attach() {
   LiveOptions live;
-  live.pids = command_ ? std::vector{command_->pid()} : targets_->pids();
+  live.pids = targets();
   live.follow_children = options_.follow_children;
   live.copy_stacks = options_.copy_stacks;
   auto source = LiveSource::attach(live, modules_);
@@ -160,7 +164,7 @@ Result<void> LiveSession::start_command() {
 void LiveSession::say_ready() {
   if (!options_.quiet) {
     std::string line = "sockleak: ready, watching";
-    for (const Pid pid : command_ ? std::vector{command_->pid()} : targets_->pids()) {
+    for (const Pid pid : targets()) {
       line += (line.back() == ')' ? ", pid " : " pid ") + std::to_string(pid.value);
       line += " (" + escape_terminal(procfs_.comm(pid)) + ')';
     }
@@ -180,7 +184,7 @@ Result<void> LiveSession::turn(Duration timeout) {
   if (auto progress = source_->poll(pipeline_, Duration::zero()); !progress) return tl::unexpected(progress.error());
   if (command_ && !wait_status_ && (wait_status_ = command_->ended())) {
     // Its last closes came before its end.
-    if (auto ok = drain(*source_, pipeline_); !ok) return ok;
+    if (auto ok = take_all(); !ok) return ok;
     source_->note_command_end(pipeline_, command_->pid(), *wait_status_);
   }
   if (status_) status_->show(pipeline_.tracker(), source_->losses().get(Counter::events_lost), monotonic());
@@ -215,30 +219,41 @@ void LiveSession::on_signal(const Signals::Request& request) {
   if (command_ && !wait_status_ && request.ours_alone) command_->signal(request.number);
 }
 
-bool LiveSession::command_ended() { return wait_status_.has_value(); }
+bool LiveSession::command_ended() {
+  return wait_status_.has_value();
+}
 
-/// The processes that were named, and every child that is followed.
-bool LiveSession::targets_ended() { return targets_->ended() && !source_->targets_live(); }
-
-bool LiveSession::at_rest() { return interrupted_.has_value() || !source_->targets_live(); }
-
-Result<void> LiveSession::let_rest() {
-  const bool was_interrupted = interrupted_.has_value();
-  if (!was_interrupted) {
-    if (auto ok = turn_until(monotonic() + options_.settle, &LiveSession::at_rest); !ok) return ok;
-  }
-  if (targets_ && !source_->targets_live()) {  // the exit event comes before the files are closed
-    if (auto ok = turn_until(monotonic() + kLastCloses, &LiveSession::targets_ended); !ok) return ok;
-  }
-  for (int idle = 0; idle < 2; ++idle) {
-    if (auto ok = drain(*source_, pipeline_); !ok) return ok;
+/// What the source has now. A busy program always has more, so this does not wait for silence.
+Result<void> LiveSession::take_all() {
+  constexpr int kEnough = 4;
+  for (int i = 0; i < kEnough; ++i) {
+    auto progress = source_->poll(pipeline_, Duration::zero());
+    if (!progress) return tl::unexpected(progress.error());
+    if (*progress != Progress::kDelivered) break;
   }
   return {};
 }
 
+/// The processes that were named, and every child that is followed.
+bool LiveSession::targets_ended() {
+  return targets_->ended() && !source_->targets_live();
+}
+
+bool LiveSession::at_rest() {
+  return interrupted_.has_value() || !source_->targets_live();
+}
+
+Result<void> LiveSession::let_rest() {
+  if (auto ok = turn_until(monotonic() + options_.settle, &LiveSession::at_rest); !ok) return ok;
+  if (targets_ && !source_->targets_live()) {  // the exit event comes before the files are closed
+    if (auto ok = turn_until(monotonic() + kLastCloses, &LiveSession::targets_ended); !ok) return ok;
+  }
+  return take_all();
+}
+
 Result<void> LiveSession::take_snapshot() {
   if (auto ok = source_->snapshot(pipeline_); !ok) return ok;
-  if (auto ok = drain(*source_, pipeline_); !ok) return ok;
+  if (auto ok = take_all(); !ok) return ok;
   status_.reset();
   if (command_ && !wait_status_ && !options_.quiet) {
     log::warning("the command goes on running as pid " + std::to_string(command_->pid().value));
@@ -247,32 +262,19 @@ Result<void> LiveSession::take_snapshot() {
 }
 
 Session LiveSession::session() const {
-  Session session;
-  session.tool_version = kVersion;
-  session.host = host_facts();
-  session.target.kind = command_ ? "command" : "pid";
-  for (const Pid pid : command_ ? std::vector{command_->pid()} : targets_->pids()) {
-    session.target.pids.push_back(pid.value);
-  }
-  session.target.command = options_.command;
+  Session session = new_session(options_);
+  session.started_ms = started_ms_;
+  for (const Pid pid : targets()) session.target.pids.push_back(pid.value);
   if (wait_status_) session.target.exit_status = shell_status(*wait_status_);
   for (const HookFact& fact : source_->hooks()) session.hooks.push_back({fact.need, fact.hook});
-  session.started_ms = started_ms_;
-  session.check = options_.subcommand == Subcommand::kCheck;
-  session.judge.older = options_.older.value_or(session.judge.older);
-  session.judge.at_exit = session.check || command_;
-  session.growth_window = options_.interval.value_or(session.growth_window);
-  session.max_leaks = options_.max_leaks;
-  session.leak_exit_code = options_.leak_exit_code;
+  session.names = pipeline_.names();
   return session;
 }
 
 Result<int> LiveSession::report() {
-  Session facts = session();
-  facts.names = pipeline_.names();
-  const std::string json = session_json(facts);
+  const std::string json = session_json(session());
   const Session recorded = parse_session(json);  // what a replay will know, no more
-  Counters losses = source_->losses();
+  const Counters losses = source_->losses();
   source_.reset();  // detached: what follows costs the traced programs nothing
   const auto symbolizer = make_dwfl_symbolizer(modules_);
   Counters counters = losses;
@@ -283,17 +285,8 @@ Result<int> LiveSession::report() {
                                       .symbolizer = *symbolizer,
                                       .counters = counters,
                                       .every_site = options_.verbose});
-  if (pipeline_.records()) {
-    RecordingWriter::Ending ending{.session_json = json, .modules = {}, .resolved = {}, .counters = losses};
-    for (std::uint32_t id = 0; id < modules_.size(); ++id) {
-      const Module& module = modules_.get(ModuleId{id});
-      ending.modules.push_back({module.path, module.build_id});
-    }
-    for (std::uint32_t id = 1; id < pipeline_.stacks().size(); ++id) {
-      const MappedStack& stack = pipeline_.stacks().get(StackId{id});
-      ending.resolved.emplace_back(stack, symbolizer->symbolize(stack));
-    }
-    if (auto ok = pipeline_.finish_recording(ending); !ok) return tl::unexpected(ok.error());
+  if (auto ok = pipeline_.finish_recording(json, losses, modules_, *symbolizer); !ok) {
+    return tl::unexpected(ok.error());
   }
   if (auto ok = outputs_->write({report}); !ok) return tl::unexpected(ok.error());
   return exit_status(report, recorded);
@@ -301,6 +294,8 @@ Result<int> LiveSession::report() {
 
 }  // namespace
 
-Result<int> run_live(const Options& options) { return LiveSession(options).run(); }
+Result<int> run_live(const Options& options) {
+  return LiveSession(options).run();
+}
 
 }  // namespace sockleak

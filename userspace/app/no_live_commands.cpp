@@ -11,8 +11,14 @@ namespace {
 
 }  // namespace
 
-Result<int> run_trace(const Options&) { return no_live("trace"); }
-Result<int> run_check(const Options&) { return no_live("check"); }
-Result<int> run_doctor(const Options&) { return no_live("doctor"); }
+Result<int> run_trace(const Options&) {
+  return no_live("trace");
+}
+Result<int> run_check(const Options&) {
+  return no_live("check");
+}
+Result<int> run_doctor(const Options&) {
+  return no_live("doctor");
+}
 
 }  // namespace sockleak

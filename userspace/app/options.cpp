@@ -10,6 +10,8 @@
 namespace sockleak {
 namespace {
 
+constexpr const char* kCommands = "trace, check, report or doctor";
+
 constexpr const char* kExamples = R"(Examples:
   sockleak trace -p 812 -d 1m                    watch a running server for a minute
   sockleak check -- ./run-tests                  fail when the tests leak sockets
@@ -35,7 +37,9 @@ constexpr const char* kDoctorExamples = R"(Examples:
 }
 
 void add_target(CLI::App& app, RawOptions& raw) {
-  app.add_option("-p,--pid", raw.pids, "Trace these running processes")->type_name("PID[,PID...]")->group("Target")
+  app.add_option("-p,--pid", raw.pids, "Trace these running processes")
+      ->type_name("PID[,PID...]")
+      ->group("Target")
       ->allow_extra_args(false);
   app.add_option("--user", raw.user, "Run the command as this user")->type_name("NAME")->group("Target");
   app.add_flag("--no-children", raw.no_children, "Do not follow child processes")->group("Target");
@@ -43,25 +47,31 @@ void add_target(CLI::App& app, RawOptions& raw) {
 
 void add_judging(CLI::App& app, RawOptions& raw) {
   app.add_option("--older", raw.older, "How long a peer's close may stay unanswered (default 10s)")
-      ->type_name("DUR")->group("Session");
+      ->type_name("DUR")
+      ->group("Session");
   app.add_option("-i,--interval", raw.interval, "Length of the windows in which growth is measured (default 5s)")
-      ->type_name("DUR")->group("Session");
+      ->type_name("DUR")
+      ->group("Session");
 }
 
 void add_session(CLI::App& app, RawOptions& raw) {
   app.add_option("-d,--duration", raw.duration, "End after this time")->type_name("DUR")->group("Session");
   add_judging(app, raw);
   app.add_option("--settle", raw.settle, "Wait this long for open sockets to come to rest before they are judged")
-      ->type_name("DUR")->group("Session");
+      ->type_name("DUR")
+      ->group("Session");
   app.add_flag("--no-snapshot", raw.no_snapshot, "Never copy bytes of user stacks")->group("Session");
   app.add_option("--ready-fd", raw.ready_fd, "Write one byte to this descriptor once every hook is attached")
-      ->type_name("N")->group("Session");
+      ->type_name("N")
+      ->group("Session");
 }
 
 void add_output(CLI::App& app, RawOptions& raw) {
   app.add_option("-o", raw.output, "Write the report to this file")->type_name("FILE")->group("Output");
   app.add_option("--format", raw.formats, "text (default) or json; may be repeated with different files")
-      ->type_name("FORMAT[=FILE]")->group("Output")->allow_extra_args(false);
+      ->type_name("FORMAT[=FILE]")
+      ->group("Output")
+      ->allow_extra_args(false);
   app.add_flag("--json", raw.json, "Short for --format json")->group("Output");
   app.add_option("-T,--top", raw.top, "Show the N worst sites")->type_name("N")->group("Output");
   app.add_flag("-q", raw.quiet, "No progress and no warnings")->group("Output");
@@ -70,7 +80,8 @@ void add_output(CLI::App& app, RawOptions& raw) {
 }
 
 void add_record(CLI::App& app, RawOptions& raw) {
-  app.add_option("--record", raw.record, "Record the session for `sockleak report`")->type_name("FILE.slk")
+  app.add_option("--record", raw.record, "Record the session for `sockleak report`")
+      ->type_name("FILE.slk")
       ->group("Output");
 }
 
@@ -93,72 +104,99 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* what, const c
   return error;
 }
 
+/// The parser and what it writes to.
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.footer(kExamples);
+    app_.allow_extras();
+    app_.set_version_flag("--version", std::string("sockleak ") + kVersion);
+    for (CLI::App* command : {trace_, check_}) {
+      add_target(*command, raw_);
+      add_session(*command, raw_);
+      add_output(*command, raw_);
+      add_record(*command, raw_);
+    }
+    check_->add_option("--max-leaks", raw_.max_leaks, "Accept so many leaked sockets")
+        ->type_name("N")
+        ->group("Judgement");
+    check_->add_option("--leak-exit-code", raw_.leak_exit_code, "Exit status for leaks (default 1)")
+        ->type_name("N")
+        ->group("Judgement");
+    report_->add_option("FILE.slk", raw_.recordings, "Recordings");
+    add_judging(*report_, raw_);
+    add_output(*report_, raw_);
+    doctor_->add_flag("--json", raw_.json, "Machine-readable");
+    doctor_->add_flag("--no-color", raw_.no_color, "Never colour the output");
+  }
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  /// Help or version, if that was asked for.
+  [[nodiscard]] Result<std::optional<Words>> parse(std::vector<std::string> arguments) {
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    try {
+      app_.parse(std::move(arguments));
+    } catch (const CLI::CallForHelp&) {
+      return Words{app_.help()};
+    } catch (const CLI::CallForVersion&) {
+      return Words{app_.version() + '\n'};
+    } catch (const CLI::Error& error) {
+      return usage(one_line(error.what()));
+    }
+    if (auto ok = check_strays(); !ok) return tl::unexpected(ok.error());
+    return std::nullopt;
+  }
+
+  /// As far as the parser came; empty if there is none.
+  [[nodiscard]] std::string command_name() const {
+    const auto commands = app_.get_subcommands();
+    return commands.empty() ? std::string() : commands.front()->get_name();
+  }
+
+  [[nodiscard]] Subcommand subcommand() const {
+    if (trace_->parsed()) return Subcommand::kTrace;
+    if (check_->parsed()) return Subcommand::kCheck;
+    return report_->parsed() ? Subcommand::kReport : Subcommand::kDoctor;
+  }
+
+  [[nodiscard]] const RawOptions& raw() const { return raw_; }
+
+ private:
+  [[nodiscard]] Result<void> check_strays() const {
+    const auto commands = app_.get_subcommands();
+    const std::vector<std::string> strays = app_.remaining(true);
+    if (commands.size() > 1) return usage("only one command at a time");
+    if (strays.empty()) return commands.empty() ? usage("no command", kCommands) : Result<void>{};
+    const std::string stray = quote(strays.front());
+    if (commands.empty()) return usage(stray + " is not a command", kCommands);
+    if (strays.front().starts_with('-')) return usage("unknown option " + stray);
+    const bool live = trace_->parsed() || check_->parsed();
+    return usage("unexpected " + stray, live ? "a command to start goes after --" : "");
+  }
+
+  RawOptions raw_;
+  CLI::App app_{"sockleak names the code path that leaks sockets.", "sockleak"};
+  CLI::App* trace_ = add_command(app_, "trace", "Watch processes or a command, then report", kTraceExamples);
+  CLI::App* check_ = add_command(app_, "check", "The same for tests: the exit status says if it leaks", kCheckExamples);
+  CLI::App* report_ = add_command(app_, "report", "Judge and print recordings again", kReportExamples);
+  CLI::App* doctor_ = add_command(app_, "doctor", "What this kernel and these privileges allow", kDoctorExamples);
+};
+
 }  // namespace
 
 Result<std::variant<Options, Words>> parse_options(const std::vector<std::string>& arguments) {
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
-  std::vector<std::string> mine(arguments.begin(), dashes);
-  RawOptions raw;
+  CommandLine line;
+  const auto advise = [&line](Error error) { return with_advice(std::move(error), line.command_name()); };
+  auto words = line.parse({arguments.begin(), dashes});
+  if (!words) return tl::unexpected(advise(words.error()));
+  if (*words) return **words;
   Options options;
+  options.subcommand = line.subcommand();
   if (dashes != arguments.end()) options.command.assign(dashes + 1, arguments.end());
-
-  CLI::App app("sockleak names the code path that leaks sockets.", "sockleak");
-  app.footer(kExamples);
-  app.allow_extras();
-  app.set_version_flag("--version", std::string("sockleak ") + kVersion);
-  CLI::App* trace = add_command(app, "trace", "Watch running processes or a command, then report", kTraceExamples);
-  CLI::App* check = add_command(app, "check", "The same for tests: the exit status says if it leaks", kCheckExamples);
-  CLI::App* report = add_command(app, "report", "Judge and print recordings again", kReportExamples);
-  CLI::App* doctor = add_command(app, "doctor", "What this kernel and these privileges allow", kDoctorExamples);
-  for (CLI::App* command : {trace, check}) {
-    add_target(*command, raw);
-    add_session(*command, raw);
-    add_output(*command, raw);
-    add_record(*command, raw);
-  }
-  check->add_option("--max-leaks", raw.max_leaks, "Accept so many leaked sockets")->type_name("N")->group("Judgement");
-  check->add_option("--leak-exit-code", raw.leak_exit_code, "Exit status for leaks (default 1)")->type_name("N")
-      ->group("Judgement");
-  report->add_option("FILE", raw.recordings, "Recordings")->type_name("FILE.slk...");
-  add_judging(*report, raw);
-  add_output(*report, raw);
-  doctor->add_flag("--json", raw.json, "Machine-readable");
-  doctor->add_flag("--no-color", raw.no_color, "Never colour the output");
-
-  std::string name;
-  const auto refuse = [&name](tl::unexpected<Error> error) {
-    return tl::unexpected(with_advice(std::move(error.value()), name));
-  };
-  try {
-    std::reverse(mine.begin(), mine.end());  // CLI11 takes them from the back
-    app.parse(std::move(mine));
-  } catch (const CLI::CallForHelp&) {
-    return Words{app.help()};
-  } catch (const CLI::CallForVersion&) {
-    return Words{app.version() + "\n"};
-  } catch (const CLI::Error& error) {
-    for (const CLI::App* command : app.get_subcommands()) name = command->get_name();
-    return refuse(usage(one_line(error.what())));
-  }
-  const std::vector<std::string> stray = app.remaining(true);
-  if (app.get_subcommands().empty()) {
-    if (!stray.empty()) return refuse(usage(quote(stray.front()) + " is not a command", "trace, check, report, doctor"));
-    return refuse(usage("no command", "trace, check, report or doctor"));
-  }
-  const CLI::App* chosen = app.get_subcommands().front();
-  name = chosen->get_name();
-  if (app.get_subcommands().size() > 1) return refuse(usage("only one command at a time"));
-  if (!stray.empty()) {
-    const bool option = stray.front().starts_with('-');
-    return refuse(usage((option ? "unknown option " : "what is ") + quote(stray.front()),
-                        option || chosen == report || chosen == doctor ? "" : "a command to start goes after --"));
-  }
-  options.subcommand = chosen == trace    ? Subcommand::kTrace
-                       : chosen == check  ? Subcommand::kCheck
-                       : chosen == report ? Subcommand::kReport
-                                          : Subcommand::kDoctor;
-  auto understood = understand(raw, std::move(options), dashes != arguments.end());
-  if (!understood) return refuse(tl::unexpected(understood.error()));
+  auto understood = understand(line.raw(), std::move(options), dashes != arguments.end());
+  if (!understood) return tl::unexpected(advise(understood.error()));
   return std::move(*understood);
 }
 

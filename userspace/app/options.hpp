@@ -45,8 +45,8 @@ struct Options {
   std::string record;                 // empty = no recording
   bool quiet = false;
   bool verbose = false;
-  bool color = true;                  // where the output can show it
-  bool json = false;                  // doctor
+  bool color = true;  // where the output can show it
+  bool json = false;  // doctor
 
   // check.
   std::uint64_t max_leaks = 0;

@@ -32,7 +32,9 @@ namespace {
 
 }  // namespace
 
-Result<void> write_stdout(std::string_view text) { return write_all(STDOUT_FILENO, text, "to standard output"); }
+Result<void> write_stdout(std::string_view text) {
+  return write_all(STDOUT_FILENO, text, "to standard output");
+}
 
 Result<void> check_replaceable(const std::string& path) {
   struct stat facts {};
@@ -76,8 +78,7 @@ Result<void> OutputFile::finish(std::string_view text) {
 }
 
 Outputs::Outputs(const Options& options)
-    : text_{.color = false, .verbose = options.verbose, .top = options.top},
-      color_(options.color && wants_color()) {}
+    : text_{.color = false, .verbose = options.verbose, .top = options.top}, color_(options.color && wants_color()) {}
 
 Result<Outputs> Outputs::open(const Options& options) {
   Outputs outputs(options);

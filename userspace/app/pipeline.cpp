@@ -34,8 +34,18 @@ Result<void> Pipeline::recording() const {
   return {};
 }
 
-Result<void> Pipeline::finish_recording(const RecordingWriter::Ending& ending) {
+Result<void> Pipeline::finish_recording(const std::string& session_json, const Counters& losses,
+                                        const ModuleStore& modules, Symbolizer& symbolizer) {
   if (auto ok = recording(); !ok || !writer_) return ok;
+  RecordingWriter::Ending ending{.session_json = session_json, .modules = {}, .resolved = {}, .counters = losses};
+  for (std::uint32_t id = 0; id < modules.size(); ++id) {
+    const Module& module = modules.get(ModuleId{id});
+    ending.modules.push_back({module.path, module.build_id});
+  }
+  for (std::uint32_t id = kNoStack.value + 1; id < stacks_.size(); ++id) {
+    const MappedStack& stack = stacks_.get(StackId{id});
+    ending.resolved.emplace_back(stack, symbolizer.symbolize(stack));
+  }
   return writer_->finish(ending);
 }
 

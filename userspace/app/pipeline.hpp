@@ -8,6 +8,7 @@
 #include "event/recording.hpp"
 #include "source/event_source.hpp"
 #include "stack/stack_store.hpp"
+#include "symbolize/symbolizer.hpp"
 #include "track/tracker.hpp"
 
 namespace sockleak {
@@ -27,13 +28,15 @@ class Pipeline final : public RecordSink {
   [[nodiscard]] const Tracker& tracker() const { return tracker_; }
   [[nodiscard]] const StackStore& stacks() const { return stacks_; }
   [[nodiscard]] ProcessNames& names() { return names_; }
+  [[nodiscard]] const ProcessNames& names() const { return names_; }
   /// What could not be decoded, and what the tracker missed.
   [[nodiscard]] Counters counters() const;
 
   /// The first failure to write the recording; nothing is written after it.
   [[nodiscard]] Result<void> recording() const;
-  [[nodiscard]] bool records() const { return writer_.has_value(); }
-  [[nodiscard]] Result<void> finish_recording(const RecordingWriter::Ending& ending);
+  /// Gives the recording its end and its name: every stack resolved. Nothing if there is none.
+  [[nodiscard]] Result<void> finish_recording(const std::string& session_json, const Counters& losses,
+                                              const ModuleStore& modules, Symbolizer& symbolizer);
 
  private:
   void keep(const Result<void>& written);
@@ -46,7 +49,7 @@ class Pipeline final : public RecordSink {
   std::optional<Error> broken_;
 };
 
-/// Everything a source has, until it ends.
+/// All that a source has, until it is idle or ends. For sources that end: a live one may never be idle.
 [[nodiscard]] Result<void> drain(EventSource& source, Pipeline& pipeline);
 
 }  // namespace sockleak

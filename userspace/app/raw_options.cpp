@@ -21,8 +21,7 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value > largest) {
-    return usage(std::string(option) + " takes a number from 0 to " + std::to_string(largest) + ", not " +
-                 quote(text));
+    return usage(std::string(option) + " takes a number from 0 to " + std::to_string(largest) + ", not " + quote(text));
   }
   return value;
 }
@@ -65,7 +64,8 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
   const auto nowhere = [](const OutputChoice& output) { return output.path.empty(); };
   const auto count = std::count_if(outputs.begin(), outputs.end(), nowhere);
   if (count > 1) return usage("only one format can go to one place", "give the others a file: --format json=FILE");
-  if (!raw.output.empty() && count == 0) return usage("-o has nothing left to write", "every --format has its own file");
+  if (!raw.output.empty() && count == 0)
+    return usage("-o has nothing left to write", "every --format has its own file");
   for (OutputChoice& output : outputs) {
     if (output.path.empty()) output.path = raw.output;
     if (output.path == "-") output.path.clear();
@@ -164,9 +164,9 @@ std::string quote(std::string_view text) {
 }
 
 Result<Options> understand(const RawOptions& raw, Options options, bool dashes) {
-  return take_values(raw, options)
-      .and_then([&] { return check_combination(options, dashes); })
-      .map([&] { return std::move(options); });
+  return take_values(raw, options).and_then([&] { return check_combination(options, dashes); }).map([&] {
+    return std::move(options);
+  });
 }
 
 }  // namespace sockleak

@@ -50,7 +50,7 @@ class ReportBuilder {
     if (begin.ns != 0) window.seconds = seconds(now_ - begin);
     const std::int64_t started = in_.session.started_ms;
     window.start = rfc3339(started);
-    if (started > 0) window.end = rfc3339(started + static_cast<std::int64_t>(window.seconds * 1000));
+    if (!window.start.empty()) window.end = rfc3339(started + static_cast<std::int64_t>(window.seconds * 1000));
     return window;
   }
 
@@ -143,8 +143,7 @@ class ReportBuilder {
     return out;
   }
 
-  [[nodiscard]] std::vector<ReportClose> closes(
-      const std::vector<std::pair<ClosePath, std::uint64_t>>& paths) const {
+  [[nodiscard]] std::vector<ReportClose> closes(const std::vector<std::pair<ClosePath, std::uint64_t>>& paths) const {
     std::vector<ReportClose> out;
     for (const auto& [path, count] : paths) {
       ReportClose close{count, to_string(path.how), stack(path.stack), 0};
@@ -154,8 +153,7 @@ class ReportBuilder {
     return out;
   }
 
-  [[nodiscard]] std::vector<ReportFinding> sites(const Report& report,
-                                                 const std::map<SiteKey, std::size_t>& findings) {
+  [[nodiscard]] std::vector<ReportFinding> sites(const Report& report, const std::map<SiteKey, std::size_t>& findings) {
     std::vector<ReportFinding> out;
     for (const auto& [key, site] : in_.tracker.sites()) {
       if (site.created == 0) continue;  // all of its sockets turned out to belong elsewhere
@@ -179,7 +177,9 @@ class ReportBuilder {
 
 }  // namespace
 
-Report build_report(const ReportInput& input) { return ReportBuilder(input).build(); }
+Report build_report(const ReportInput& input) {
+  return ReportBuilder(input).build();
+}
 
 int exit_status(const Report& report, const Session& session) {
   if (!session.check) return 0;

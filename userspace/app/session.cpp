@@ -8,6 +8,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "app/version.hpp"
+
 namespace sockleak {
 namespace {
 
@@ -75,15 +77,32 @@ template <typename T>
   for (const auto& [process, name] : names.all()) {
     used += name.comm.size() + name.exe.size() + 64;
     if (used > kLimit) break;
-    out.push_back(Json{{"pid", process.pid.value}, {"start_ns", process.start_ns}, {"comm", name.comm},
-                       {"exe", name.exe}});
+    out.push_back(
+        Json{{"pid", process.pid.value}, {"start_ns", process.start_ns}, {"comm", name.comm}, {"exe", name.exe}});
   }
   return out;
 }
 
-[[nodiscard]] std::uint64_t ns_of(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
+[[nodiscard]] std::uint64_t ns_of(Duration duration) {
+  return static_cast<std::uint64_t>(duration.count());
+}
 
 }  // namespace
+
+Session new_session(const Options& options) {
+  Session session;
+  session.tool_version = kVersion;
+  session.host = host_facts();
+  session.target.kind = options.command.empty() ? "pid" : "command";
+  session.target.command = options.command;
+  session.check = options.subcommand == Subcommand::kCheck;
+  session.judge.older = options.older.value_or(session.judge.older);
+  session.judge.at_exit = session.check || !options.command.empty();
+  session.growth_window = options.interval.value_or(session.growth_window);
+  session.max_leaks = options.max_leaks;
+  session.leak_exit_code = options.leak_exit_code;
+  return session;
+}
 
 std::string session_json(const Session& session) {
   Json hooks = Json::array();
@@ -114,7 +133,8 @@ Session parse_session(const std::string& json) {
   const Json& host = member(facts, "host");
   session.host = {text(host, "kernel"), text(host, "arch"), text(host, "boot_id")};
   session.target = target_of(member(facts, "target"));
-  for (const Json& choice : member(facts, "hooks")) session.hooks.push_back({text(choice, "need"), text(choice, "hook")});
+  for (const Json& choice : member(facts, "hooks"))
+    session.hooks.push_back({text(choice, "need"), text(choice, "hook")});
   session.started_ms = number<std::int64_t>(facts, "started_ms", 0);
   const Json& judge = member(facts, "judge");
   session.judge.older = duration(judge, "older_ns", session.judge.older);
@@ -145,7 +165,8 @@ HostFacts host_facts() {
 }
 
 std::string rfc3339(std::int64_t ms_since_1970) {
-  if (ms_since_1970 <= 0) return {};
+  constexpr std::int64_t kYear10000 = 253'402'300'800'000;  // RFC 3339 has four digits for the year
+  if (ms_since_1970 <= 0 || ms_since_1970 >= kYear10000) return {};
   const std::time_t seconds = ms_since_1970 / 1000;
   std::tm parts{};
   std::array<char, 64> text{};

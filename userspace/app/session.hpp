@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/options.hpp"
 #include "app/process_names.hpp"
 #include "base/result.hpp"
 #include "judge/rule.hpp"
@@ -30,6 +31,9 @@ struct Session {
 
   ProcessNames names;
 };
+
+/// What is known before a live session begins.
+[[nodiscard]] Session new_session(const Options& options);
 
 [[nodiscard]] std::string session_json(const Session& session);
 

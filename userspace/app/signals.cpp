@@ -8,7 +8,9 @@ namespace {
 
 constexpr int kInterruptedTwice = 130;
 
-void end_at_once(int) { ::_exit(kInterruptedTwice); }
+void end_at_once(int) {
+  ::_exit(kInterruptedTwice);
+}
 
 }  // namespace
 

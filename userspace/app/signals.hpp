@@ -12,7 +12,8 @@ namespace sockleak {
 
 class Signals {
  public:
-  /// From now on SIGINT, SIGTERM and SIGHUP are read here, and SIGPIPE is an error of write(). Start no process after it.
+  /// From now on SIGINT, SIGTERM and SIGHUP are read here, and SIGPIPE is an error of write(). Start no process after
+  /// it.
   static Result<Signals> take_over();
   Signals(Signals&&) noexcept;
   Signals& operator=(Signals&&) = delete;

@@ -19,7 +19,9 @@ void put(const std::string& text) {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
-void erase_line() { put("\r\x1b[K"); }
+void erase_line() {
+  put("\r\x1b[K");
+}
 
 [[nodiscard]] std::size_t terminal_width() {
   winsize size{};

@@ -43,6 +43,8 @@ Result<Targets> Targets::find(const std::vector<Pid>& pids, const Procfs& procfs
   return targets;
 }
 
-bool Targets::ended() const { return std::all_of(pidfds_.begin(), pidfds_.end(), has_ended); }
+bool Targets::ended() const {
+  return std::all_of(pidfds_.begin(), pidfds_.end(), has_ended);
+}
 
 }  // namespace sockleak
