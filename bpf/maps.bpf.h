@@ -15,7 +15,7 @@
 
 const volatile struct sl_config sl_config __weak = {};
 
-/* Set by user space while it runs the iterators for the first time: they then adopt the targets' sockets. */
+/* Set by user space from before the hooks are attached until the iterators have adopted what the targets held. */
 __u32 sl_adopting __weak = 0;
 
 /* A process whose sockets are watched. 16 k: beyond any process tree seen; refusals are counted. */
@@ -45,6 +45,15 @@ struct {
 	__type(key, int);
 	__type(value, struct sl_socket);
 } sl_sockets __weak SEC(".maps");
+
+/* The targets' listeners while adopting: (netns << 16 | port) -> cookie. Finds the connections that already wait in
+ * their accept queues. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u64);
+} sl_listeners __weak SEC(".maps");
 
 /* Unwind rules by (asid, pc). A program uses tens of call sites per path; user space is the only writer. */
 struct {

@@ -23,6 +23,13 @@ static __always_inline struct sl_socket *sl_tracked(struct sock *sk, int adopt)
 	return socket;
 }
 
+static __always_inline __u64 sl_listener_key(const struct sock *sk)
+{
+	__u32 netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+
+	return ((__u64)netns << 16) | BPF_CORE_READ(sk, __sk_common.skc_num);
+}
+
 static __always_inline void sl_fill_bytes(__u64 *rx_bytes, __u64 *tx_bytes, const struct sock *sk)
 {
 	const struct tcp_sock *tcp = (const struct tcp_sock *)sk;
@@ -58,6 +65,11 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	socket = sl_tracked(sk, adopt);
 	if (!socket)
 		return 0;
+	if (adopt && BPF_CORE_READ(sk, __sk_common.skc_state) == SL_TCP_LISTEN) {
+		__u64 key = sl_listener_key(sk), cookie = socket->cookie;
+
+		bpf_map_update_elem(&sl_listeners, &key, &cookie, BPF_ANY);
+	}
 	holder.header.size = sizeof(holder);
 	holder.header.type = SL_SNAPSHOT_HOLDER;
 	holder.header.ktime_ns = bpf_ktime_get_ns();
@@ -88,6 +100,7 @@ int sl_iter_tcp(struct bpf_iter__tcp *ctx)
 	struct sock_common *common = ctx->sk_common;
 	struct sl_snapshot_socket record = {};
 	struct sl_socket *socket;
+	__u64 key, *listener = NULL;
 	struct tcp_sock *tcp;
 	struct socket *sock;
 	struct sock *sk;
@@ -98,14 +111,21 @@ int sl_iter_tcp(struct bpf_iter__tcp *ctx)
 	if (!tcp)
 		return 0;
 	sk = (struct sock *)tcp;
-	socket = sl_tracked(sk, 0);
+	sock = BPF_CORE_READ(sk, sk_socket);
+	if (sl_adopting && !sock && common->skc_state != SL_TCP_LISTEN && !(BPF_CORE_READ(sk, __sk_common.skc_flags) & 1)) {
+		/* in an accept queue: made before its listener was tracked, so it carries no copy */
+		key = sl_listener_key(sk);
+		listener = bpf_map_lookup_elem(&sl_listeners, &key);
+	}
+	socket = sl_tracked(sk, listener != NULL);
 	if (!socket)
 		return 0;
+	if (listener && !socket->listener_cookie)
+		socket->listener_cookie = *listener;
 	record.header.size = sizeof(record);
 	record.header.type = SL_SNAPSHOT_SOCKET;
 	record.header.ktime_ns = bpf_ktime_get_ns();
 	record.cookie = socket->cookie;
-	sock = BPF_CORE_READ(sk, sk_socket);
 	if (sock)
 		record.inode = BPF_CORE_READ((struct socket_alloc *)sock, vfs_inode.i_ino);
 	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);

@@ -185,7 +185,7 @@ int BPF_PROG(sl_sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	sl_fill_header(&event->header, SL_SOCKET_ACCEPTED, sizeof(*event));
 	event->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	if (!event->cookie)
+	if (!event->cookie && !sl_adopting) /* while adopting, the iterators will find it */
 		sl_count(SL_COUNTER_ACCEPT_WITHOUT_COOKIE);
 	event->listener_cookie = 0;
 	listener = sl_sock_of_fd((__u32)regs->di);

@@ -52,6 +52,12 @@ std::span<const std::byte> bytes_of(const T& record) {
   return std::as_bytes(std::span(&record, 1));
 }
 
+sl_snapshot_mark snapshot_end(bool whole) {
+  auto record = mark<sl_snapshot_mark>(SL_SNAPSHOT_END, now());
+  record.complete = whole ? 1 : 0;
+  return record;
+}
+
 // libbpf's own words go to the debug log; what the user needs is said by our errors.
 int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
   std::array<char, 1024> line{};
@@ -81,7 +87,7 @@ class AttachedSource final : public LiveSource {
   Result<void> open_rings();
   Result<void> add_target(Pid pid);
   void add_children(Pid pid);
-  void read_tables(const KernelTables::Record& record, bool& whole);
+  bool read_tables(const KernelTables::Record& record);  // false: not to the end
   std::size_t drain(RecordSink& sink);
   void on_event(std::span<const std::byte> record);
   void follow_processes(const sl_header& header, std::span<const std::byte> record);
@@ -120,6 +126,7 @@ Result<void> AttachedSource::attach() {
   if (!maps_feed_.open_events()) {
     log::warning("perf events are refused: stacks of very short-lived programs may lack names");
   }
+  skeleton_->bss->sl_adopting = 1;
   if (auto ok = attach_programs(); !ok) return ok;
   // Children made before the fork hook was there; later ones are found by the hook.
   if (options_.follow_children) {
@@ -133,17 +140,17 @@ Result<void> AttachedSource::attach() {
                   "start it under sockleak: sockleak trace -- COMMAND");
     }
   }
-  // From here on nothing is missed; what the targets already hold is adopted now.
+  // From here on nothing is missed; what the targets already hold is adopted now. Three passes leave no gap: the first
+  // marks the listeners, so that every later connection is tracked from birth; the second finds those that wait in
+  // accept queues; the third those accepted in between.
   const auto keep = [this](std::span<const std::byte> record) { backlog_.emplace_back(record.begin(), record.end()); };
   keep(bytes_of(mark<sl_session_mark>(SL_SESSION_BEGIN, now())));
-  keep(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
-  bool whole = true;
-  skeleton_->bss->sl_adopting = 1;
-  read_tables(keep, whole);
+  for (const bool sockets_too : {false, true}) {
+    keep(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
+    const bool whole = sockets_too ? read_tables(keep) : tables_.read_holders(keep);
+    keep(bytes_of(snapshot_end(whole)));
+  }
   skeleton_->bss->sl_adopting = 0;
-  auto end = mark<sl_snapshot_mark>(SL_SNAPSHOT_END, now());
-  end.complete = whole ? 1 : 0;
-  keep(bytes_of(end));
   return {};
 }
 
@@ -236,7 +243,7 @@ void AttachedSource::add_children(Pid pid) {
   }
 }
 
-void AttachedSource::read_tables(const KernelTables::Record& record, bool& whole) {
+bool AttachedSource::read_tables(const KernelTables::Record& record) {
   std::map<NetnsId, UniqueFd> namespaces;
   const auto own = procfs_.netns(Pid{static_cast<std::uint32_t>(getpid())});
   for (const auto& [pid, asid] : live_) {
@@ -246,8 +253,8 @@ void AttachedSource::read_tables(const KernelTables::Record& record, bool& whole
   }
   std::vector<UniqueFd> others;
   for (auto& [id, fd] : namespaces) others.push_back(std::move(fd));
-  whole = tables_.read_sockets(others, record) && whole;
-  whole = tables_.read_holders(record) && whole;
+  const bool sockets = tables_.read_sockets(others, record);
+  return tables_.read_holders(record) && sockets;
 }
 
 Result<Progress> AttachedSource::poll(RecordSink& sink, Duration timeout) {
@@ -332,12 +339,9 @@ void AttachedSource::release_address_space(Pid pid) {
 Result<void> AttachedSource::snapshot(RecordSink& sink) {
   drain(sink);
   sink.on_record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
-  bool whole = true;
-  read_tables([&sink](std::span<const std::byte> record) { sink.on_record(record); }, whole);
+  const bool whole = read_tables([&sink](std::span<const std::byte> record) { sink.on_record(record); });
   drain(sink);  // closes that happened while the tables were read
-  auto end = mark<sl_snapshot_mark>(SL_SNAPSHOT_END, now());
-  end.complete = whole ? 1 : 0;
-  sink.on_record(bytes_of(end));
+  sink.on_record(bytes_of(snapshot_end(whole)));
   return {};
 }
 
