@@ -108,6 +108,7 @@ TEST_F(CommandTest, ReportsExitStatusAndSignalLikeAShell) {
 }
 
 TEST_F(CommandTest, AProgramThatCannotBeExecutedIsReaped) {
+  ::setenv("PATH", "/usr/bin:/bin", 1);  // a directory that we may not enter turns ENOENT into EACCES: execvp(3)
   tree_.write("script", "#!/bin/sh\n");
   const std::array<std::pair<std::string, int>, 3> cases{
       {{"sockleak-no-such-program", ENOENT}, {tree_.path("nowhere/program"), ENOENT}, {tree_.path("script"), EACCES}}};
