@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* What the BPF side takes the ABI for: never loaded, only its BTF is read. */
+#include "vmlinux.h"
+
+#include "config.h"
+#include "wire.h"
+
+#include "layout.h"
+
+#define ONE_GLOBAL(type) struct type abi_##type;
+#define NO_GLOBAL(type, member)
+SL_ABI_LAYOUT(ONE_GLOBAL, NO_GLOBAL)

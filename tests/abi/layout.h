@@ -1,0 +1,77 @@
+/* Every struct of bpf/wire.h and bpf/config.h with its members in order. Compiles as BPF C, where it makes one global
+ * per struct (clang describes in BTF only what is used), and as C++, where it makes the table to compare with. */
+#ifndef SOCKLEAK_ABI_LAYOUT_H
+#define SOCKLEAK_ABI_LAYOUT_H
+
+/* clang-format off */
+#define SL_ABI_LAYOUT(STRUCT, MEMBER)                                                                         \
+  STRUCT(sl_rule)                                                                                             \
+    MEMBER(sl_rule, cfa_offset) MEMBER(sl_rule, bp_offset) MEMBER(sl_rule, kind) MEMBER(sl_rule, source)      \
+  STRUCT(sl_header)                                                                                           \
+    MEMBER(sl_header, size) MEMBER(sl_header, type) MEMBER(sl_header, reserved) MEMBER(sl_header, ktime_ns)   \
+    MEMBER(sl_header, tgid) MEMBER(sl_header, tid) MEMBER(sl_header, start_ns)                                \
+  STRUCT(sl_tuple)                                                                                            \
+    MEMBER(sl_tuple, local) MEMBER(sl_tuple, remote) MEMBER(sl_tuple, local_port)                             \
+    MEMBER(sl_tuple, remote_port) MEMBER(sl_tuple, family) MEMBER(sl_tuple, type) MEMBER(sl_tuple, protocol)  \
+  STRUCT(sl_socket_created)                                                                                   \
+    MEMBER(sl_socket_created, header) MEMBER(sl_socket_created, cookie) MEMBER(sl_socket_created, stack)      \
+    MEMBER(sl_socket_created, netns) MEMBER(sl_socket_created, stack_end) MEMBER(sl_socket_created, tuple)    \
+    MEMBER(sl_socket_created, comm)                                                                           \
+  STRUCT(sl_socket_accepted)                                                                                  \
+    MEMBER(sl_socket_accepted, header) MEMBER(sl_socket_accepted, cookie)                                     \
+    MEMBER(sl_socket_accepted, listener_cookie) MEMBER(sl_socket_accepted, stack)                             \
+    MEMBER(sl_socket_accepted, netns) MEMBER(sl_socket_accepted, stack_end) MEMBER(sl_socket_accepted, fd)    \
+    MEMBER(sl_socket_accepted, padding) MEMBER(sl_socket_accepted, tuple) MEMBER(sl_socket_accepted, comm)    \
+  STRUCT(sl_state_changed)                                                                                    \
+    MEMBER(sl_state_changed, header) MEMBER(sl_state_changed, cookie)                                         \
+    MEMBER(sl_state_changed, listener_cookie) MEMBER(sl_state_changed, netns)                                 \
+    MEMBER(sl_state_changed, old_state) MEMBER(sl_state_changed, new_state)                                   \
+    MEMBER(sl_state_changed, padding) MEMBER(sl_state_changed, tuple)                                         \
+  STRUCT(sl_socket_closed)                                                                                    \
+    MEMBER(sl_socket_closed, header) MEMBER(sl_socket_closed, cookie) MEMBER(sl_socket_closed, stack)         \
+    MEMBER(sl_socket_closed, stack_end) MEMBER(sl_socket_closed, how) MEMBER(sl_socket_closed, state)         \
+    MEMBER(sl_socket_closed, padding) MEMBER(sl_socket_closed, comm)                                          \
+  STRUCT(sl_socket_destroyed)                                                                                 \
+    MEMBER(sl_socket_destroyed, header) MEMBER(sl_socket_destroyed, cookie)                                   \
+  STRUCT(sl_process_forked)                                                                                   \
+    MEMBER(sl_process_forked, header) MEMBER(sl_process_forked, child_start_ns)                               \
+    MEMBER(sl_process_forked, child_tgid) MEMBER(sl_process_forked, asid) MEMBER(sl_process_forked, comm)     \
+  STRUCT(sl_process_execed)                                                                                   \
+    MEMBER(sl_process_execed, header) MEMBER(sl_process_execed, asid) MEMBER(sl_process_execed, padding)      \
+    MEMBER(sl_process_execed, comm)                                                                           \
+  STRUCT(sl_process_exited)                                                                                   \
+    MEMBER(sl_process_exited, header) MEMBER(sl_process_exited, exit_code)                                    \
+    MEMBER(sl_process_exited, padding)                                                                        \
+  STRUCT(sl_process_freed)                                                                                    \
+    MEMBER(sl_process_freed, header)                                                                          \
+  STRUCT(sl_stack_seen)                                                                                       \
+    MEMBER(sl_stack_seen, header) MEMBER(sl_stack_seen, stack) MEMBER(sl_stack_seen, asid)                    \
+    MEMBER(sl_stack_seen, count) MEMBER(sl_stack_seen, end) MEMBER(sl_stack_seen, padding)                    \
+    MEMBER(sl_stack_seen, frames)                                                                             \
+  STRUCT(sl_stack_missed)                                                                                     \
+    MEMBER(sl_stack_missed, header) MEMBER(sl_stack_missed, stack) MEMBER(sl_stack_missed, pc)                \
+    MEMBER(sl_stack_missed, sp) MEMBER(sl_stack_missed, bp) MEMBER(sl_stack_missed, asid)                     \
+    MEMBER(sl_stack_missed, length) MEMBER(sl_stack_missed, wanted) MEMBER(sl_stack_missed, count)            \
+    MEMBER(sl_stack_missed, interrupted) MEMBER(sl_stack_missed, padding) MEMBER(sl_stack_missed, frames)     \
+  STRUCT(sl_snapshot_socket)                                                                                  \
+    MEMBER(sl_snapshot_socket, header) MEMBER(sl_snapshot_socket, cookie) MEMBER(sl_snapshot_socket, inode)   \
+    MEMBER(sl_snapshot_socket, rx_bytes) MEMBER(sl_snapshot_socket, tx_bytes)                                 \
+    MEMBER(sl_snapshot_socket, netns) MEMBER(sl_snapshot_socket, state) MEMBER(sl_snapshot_socket, dead)      \
+    MEMBER(sl_snapshot_socket, padding) MEMBER(sl_snapshot_socket, tuple)                                     \
+  STRUCT(sl_snapshot_holder)                                                                                  \
+    MEMBER(sl_snapshot_holder, header) MEMBER(sl_snapshot_holder, cookie) MEMBER(sl_snapshot_holder, inode)   \
+    MEMBER(sl_snapshot_holder, rx_bytes) MEMBER(sl_snapshot_holder, tx_bytes)                                 \
+    MEMBER(sl_snapshot_holder, listener_cookie) MEMBER(sl_snapshot_holder, netns)                             \
+    MEMBER(sl_snapshot_holder, fd) MEMBER(sl_snapshot_holder, state)                                          \
+    MEMBER(sl_snapshot_holder, close_on_exec) MEMBER(sl_snapshot_holder, padding)                             \
+    MEMBER(sl_snapshot_holder, tuple) MEMBER(sl_snapshot_holder, comm)                                        \
+  STRUCT(sl_snapshot_mark)                                                                                    \
+    MEMBER(sl_snapshot_mark, header) MEMBER(sl_snapshot_mark, complete) MEMBER(sl_snapshot_mark, padding)     \
+  STRUCT(sl_session_mark)                                                                                     \
+    MEMBER(sl_session_mark, header) MEMBER(sl_session_mark, status) MEMBER(sl_session_mark, padding)          \
+  STRUCT(sl_config)                                                                                           \
+    MEMBER(sl_config, follow_children) MEMBER(sl_config, copy_stacks) MEMBER(sl_config, cpus)                 \
+    MEMBER(sl_config, event_ring_bytes)
+/* clang-format on */
+
+#endif
