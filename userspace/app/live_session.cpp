@@ -4,7 +4,6 @@
 
 #include <poll.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -32,15 +31,7 @@ constexpr Duration kLastCloses = std::chrono::seconds(1);   // between a process
 constexpr int kNotFound = 127, kNotExecutable = 126;        // as a shell says it
 
 [[nodiscard]] Duration monotonic() {
-  timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
-
-[[nodiscard]] std::int64_t wall_clock_ms() {
-  timespec time{};
-  ::clock_gettime(CLOCK_REALTIME, &time);
-  return std::int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+  return std::chrono::steady_clock::now().time_since_epoch();
 }
 
 /// Every module of the traced programs stays open, so that it can be read when its process is gone.
@@ -71,6 +62,7 @@ class LiveSession {
   [[nodiscard]] Result<void> take_snapshot();
   [[nodiscard]] Result<int> report();
   void on_signal(const Signals::Request& request);
+  [[nodiscard]] bool over();
   [[nodiscard]] bool command_ended();
   [[nodiscard]] bool targets_ended();
   [[nodiscard]] bool at_rest();
@@ -145,7 +137,8 @@ Result<void> LiveSession::attach() {
   auto source = LiveSource::attach(live, modules_);
   if (!source) return tl::unexpected(source.error());
   source_ = std::move(*source);
-  started_ms_ = wall_clock_ms();
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  started_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(since_1970).count();
   pipeline_.name_processes(ProcessNames([this](Pid pid) { return ProcessName{procfs_.comm(pid), procfs_.exe(pid)}; }));
   if (options_.ready_fd) {
     const UniqueFd fd(*options_.ready_fd);
@@ -187,7 +180,9 @@ Result<void> LiveSession::turn(Duration timeout) {
     if (auto ok = take_all(); !ok) return ok;
     source_->note_command_end(pipeline_, command_->pid(), *wait_status_);
   }
-  if (status_) status_->show(pipeline_.tracker(), source_->losses().get(Counter::events_lost), monotonic());
+  if (status_ && status_->due(monotonic())) {
+    status_->show(pipeline_.tracker(), source_->losses().get(Counter::events_lost));
+  }
   return pipeline_.recording();
 }
 
@@ -201,13 +196,9 @@ Result<void> LiveSession::turn_until(Duration deadline, bool (LiveSession::*done
 }
 
 Result<void> LiveSession::watch() {
-  const Duration forever = std::chrono::hours(24 * 365 * 10);
-  const Duration deadline = monotonic() + options_.duration.value_or(forever);
-  while (!interrupted_ && !(command_ ? command_ended() : targets_ended())) {
-    const Duration left = deadline - monotonic();
-    if (left <= Duration::zero()) break;
-    if (auto ok = turn(left); !ok) return ok;
-  }
+  constexpr Duration kForever = std::chrono::hours(24 * 365 * 10);
+  const Duration deadline = monotonic() + options_.duration.value_or(kForever);
+  if (auto ok = turn_until(deadline, &LiveSession::over); !ok) return ok;
   if (!interrupted_ || !command_) return {};
   const Duration grace = options_.settle > Duration::zero() ? options_.settle : kGrace;
   return turn_until(monotonic() + grace, &LiveSession::command_ended);
@@ -217,6 +208,10 @@ Result<void> LiveSession::watch() {
 void LiveSession::on_signal(const Signals::Request& request) {
   interrupted_ = request;
   if (command_ && !wait_status_ && request.ours_alone) command_->signal(request.number);
+}
+
+bool LiveSession::over() {
+  return interrupted_ || (command_ ? command_ended() : targets_ended());
 }
 
 bool LiveSession::command_ended() {

@@ -40,19 +40,20 @@ StatusLine::~StatusLine() {
 }
 
 void StatusLine::erase() {
-  if (active_ && shown_ >= Duration::zero()) erase_line();
+  if (visible_) erase_line();
+  visible_ = false;
 }
 
 bool StatusLine::due(Duration now) {
   if (!active_) return false;
   if (started_ < Duration::zero()) started_ = now;
-  if (shown_ >= Duration::zero() && now - shown_ < kEvery) return false;
-  shown_ = now;
+  if (last_ >= Duration::zero() && now - last_ < kEvery) return false;
+  last_ = now;
   return true;
 }
 
 /// Sockets whose peer has closed and that nobody has closed since: what the final snapshot may confirm as leaked.
-std::uint64_t StatusLine::suspects(const Tracker& tracker) {
+std::uint64_t StatusLine::suspects(const Tracker& tracker) const {
   std::uint64_t count = 0;
   for (const auto& [id, socket] : tracker.sockets()) {
     if (socket.close_wait_since && !socket.unaccepted && tracker.now() - *socket.close_wait_since >= older_) ++count;
@@ -60,16 +61,17 @@ std::uint64_t StatusLine::suspects(const Tracker& tracker) {
   return count;
 }
 
-void StatusLine::show(const Tracker& tracker, std::uint64_t events_lost, Duration now) {
-  if (!due(now)) return;
+void StatusLine::show(const Tracker& tracker, std::uint64_t events_lost) {
   const std::size_t open = tracker.sockets().size();
   std::string line = "sockleak: ";
   line += count_text(tracker.totals().created) + " created, " + count_text(open) + " open";
   if (open <= kCountable) line += ", " + count_text(suspects(tracker)) + " suspect";
   if (events_lost != 0) line += ", " + count_text(events_lost) + " events lost";
-  line += ", " + duration_text(std::chrono::floor<std::chrono::seconds>(now - started_)) + " (Ctrl-C: report)";
+  const auto elapsed = std::chrono::floor<std::chrono::seconds>(last_ - started_);
+  line += ", " + std::to_string(elapsed.count()) + " s (Ctrl-C: report)";
   line.resize(std::min(line.size(), terminal_width() - 1));
   put("\r" + line + "\x1b[K");
+  visible_ = true;
 }
 
 }  // namespace sockleak

@@ -16,19 +16,20 @@ class StatusLine {
   StatusLine& operator=(const StatusLine&) = delete;
   ~StatusLine();
 
-  /// At most kPerSecond times a second; `now` is any clock that does not go back.
-  void show(const Tracker& tracker, std::uint64_t events_lost, Duration now);
+  /// Four times a second, if it is shown at all; `now` is any clock that does not go back.
+  [[nodiscard]] bool due(Duration now);
+  void show(const Tracker& tracker, std::uint64_t events_lost);
   void erase();
 
  private:
   static constexpr Duration kEvery = std::chrono::milliseconds(250);
-  [[nodiscard]] bool due(Duration now);
-  [[nodiscard]] std::uint64_t suspects(const Tracker& tracker);
+  [[nodiscard]] std::uint64_t suspects(const Tracker& tracker) const;
 
   bool active_;
   Duration older_;
+  bool visible_ = false;
   Duration started_{-1};
-  Duration shown_{-1};
+  Duration last_{-1};
 };
 
 }  // namespace sockleak

@@ -44,17 +44,20 @@ class TextReport {
   void not_shown(std::size_t count) { out_ += "… " + counted(count, "more site", "more sites") + " not shown\n\n"; }
 
   void total(const Report& report) {
-    std::size_t sites = 0;
+    std::size_t leaks = 0;
+    std::size_t suspects = 0;
     for (const ReportFinding& finding : report.findings) {
-      if (finding.finding.verdict != Verdict::kPool && finding.finding.leaked != 0) ++sites;
+      if (finding.finding.verdict == Verdict::kPool || finding.finding.leaked == 0) continue;
+      ++(finding.finding.verdict == Verdict::kSuspect ? suspects : leaks);
     }
-    if (sites == 0 && report.leaked == 0) {
-      out_ += "no leak found" + (kDot + count_text(report.created)) + " created, " + count_text(report.closed) +
-              " closed, " + count_text(report.open) + " open";
+    if (leaks == 0 && report.leaked == 0) {
+      out_ += "no leak found";
     } else {
-      out_ += counted(sites, "site", "sites") + ", " + counted(report.leaked, "leaked socket", "leaked sockets") +
-              kDot + count_text(report.created) + " created, " + count_text(report.closed) + " closed";
+      out_ += counted(leaks, "site", "sites") + ", " + counted(report.leaked, "leaked socket", "leaked sockets");
     }
+    if (suspects != 0) out_ += kDot + counted(suspects, "suspect site", "suspect sites");
+    out_ += kDot + count_text(report.created) + " created, " + count_text(report.closed) + " closed";
+    if (leaks == 0) out_ += ", " + count_text(report.open) + " open";
     out_ += kDot;
     completeness(report);
   }

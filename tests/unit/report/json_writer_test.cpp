@@ -64,6 +64,27 @@ TEST(JsonWriter, WritesACleanReportByteForByte) {
 )");
 }
 
+TEST(JsonWriter, ListsSitesWithoutEvidenceWithoutAVerdict) {
+  Report report = sample::clean_report();
+  EXPECT_FALSE(parsed(report).contains("sites"));
+  ReportFinding quiet = sample::finding();
+  quiet.finding.evidence.clear();
+  report.sites = {sample::finding(), quiet};
+  const json sites = parsed(report)["sites"];
+  ASSERT_EQ(sites.size(), 2U);
+  EXPECT_EQ(sites[0]["verdict"], "leak");
+  EXPECT_TRUE(sites[1]["verdict"].is_null());
+  EXPECT_EQ(sites[0]["created_at"], sites[1]["created_at"]);
+}
+
+TEST(JsonWriter, WritesNullForWhatACutRecordingDoesNotTell) {
+  Report report = sample::clean_report();
+  report.host = {};
+  report.window = {};
+  EXPECT_TRUE(parsed(report)["host"]["kernel"].is_null());
+  EXPECT_TRUE(parsed(report)["window"]["start"].is_null());
+}
+
 TEST(JsonWriter, WritesAFindingFieldForField) {
   Report report = sample::report();
   ReportFinding& finding = report.findings[0];

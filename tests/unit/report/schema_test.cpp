@@ -72,6 +72,12 @@ TEST_F(Schema, DescribesWhatIsWritten) {
   before_attach.created_at = {{}, true, "opened before sockleak attached"};
   before_attach.sockets[0].record = {};
   add("incomplete", incomplete);
+  Report verbose = sample::report();
+  verbose.host = {};  // as of a recording that was cut
+  verbose.window = {};
+  verbose.sites = {verbose.findings[0], verbose.findings[0]};
+  verbose.sites->at(1).finding.evidence.clear();
+  add("verbose", verbose);
 
   const int status = check();
   if (status == kNoJsonschema || status == 127)

@@ -340,6 +340,17 @@ TEST(TextWriter, ChoosesTheRemedyFromTheFacts) {
             "remedy       nobody ever closes the sockets opened in db::connect(Url const&) (src/db/pool.cc:88)");
 }
 
+TEST(TextWriter, DoesNotCallASuspectALeak) {
+  Report report = sample::report();
+  report.findings.push_back(report.findings[0]);
+  report.findings[1].finding.verdict = Verdict::kSuspect;
+  EXPECT_THAT(write_text(report, {}), HasSubstr("\n1 site, 37 leaked sockets · 1 suspect site · 11 902 created"));
+  report.findings.erase(report.findings.begin());
+  report.leaked = 0;
+  EXPECT_THAT(write_text(report, {}),
+              HasSubstr("\nno leak found · 1 suspect site · 11 902 created, 11 850 closed, 52 open · data complete\n"));
+}
+
 TEST(TextWriter, ShowsTheTopFindingsAndSaysWhatItLeftOut) {
   Report report = sample::report();
   report.findings.resize(3, report.findings[0]);

@@ -1,0 +1,61 @@
+# bash completion for sockleak(8). Install as /usr/share/bash-completion/completions/sockleak, or source it.
+# The options of each command are those of `sockleak COMMAND --help`; tests/unit/app/documents_test.cpp compares them.
+
+_sockleak() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command="" word i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    # Everything after -- is a command of its own.
+    if [[ $word == -- ]] && declare -F _command_offset >/dev/null; then
+      _command_offset $((i + 1))
+      return
+    fi
+    [[ -z $command && $word != -* ]] && command=$word
+  done
+
+  local output="-o --format --json -T --top -q -v --no-color -h --help"
+  local judging="--older -i --interval"
+  local session="-p --pid --user --no-children -d --duration $judging --settle --no-snapshot --ready-fd $output --record"
+  case $prev in
+    -p | --pid)
+      mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")
+      return
+      ;;
+    -o | --record)
+      compopt -o default
+      return
+      ;;
+    --format)
+      mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur")
+      return
+      ;;
+    --user)
+      mapfile -t COMPREPLY < <(compgen -u -- "$cur")
+      return
+      ;;
+    -d | --duration | -i | --interval | --settle | --older)
+      mapfile -t COMPREPLY < <(compgen -W "10s 30s 1m 5m" -- "$cur")
+      return
+      ;;
+    -T | --top | --ready-fd | --max-leaks | --leak-exit-code) return ;;
+  esac
+  case $command in
+    "") word="trace check report doctor -h --help --version" ;;
+    trace) word="$session --" ;;
+    check) word="$session --max-leaks --leak-exit-code --" ;;
+    report)
+      word="$judging $output"
+      if [[ $cur != -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -X '!*.slk' -- "$cur")
+        compopt -o plusdirs
+        return
+      fi
+      ;;
+    doctor) word="--json --no-color -h --help" ;;
+    *) return ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+}
+
+complete -F _sockleak sockleak
