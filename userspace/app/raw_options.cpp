@@ -1,6 +1,7 @@
 #include "app/raw_options.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -104,7 +105,10 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
   if (!raw.ready_fd.empty()) {
     auto fd = number("--ready-fd", raw.ready_fd, 1'000'000);
     if (!fd) return tl::unexpected(fd.error());
-    if (::fcntl(static_cast<int>(*fd), F_GETFD) < 0) return usage("--ready-fd " + raw.ready_fd + " is not open");
+    if (*fd <= STDERR_FILENO) return usage("--ready-fd takes a descriptor of its own", "3 or higher");
+    // Ours from here on: a command we start must not hold it open.
+    if (::fcntl(static_cast<int>(*fd), F_SETFD, FD_CLOEXEC) < 0)
+      return usage("--ready-fd " + raw.ready_fd + " is not open");
     options.ready_fd = static_cast<int>(*fd);
   }
   return {};

@@ -69,10 +69,13 @@ void add_closed(Finding& finding, const Site& site, const JudgeOptions& options)
             [](const auto& a, const auto& b) { return std::tie(b.second, a.first) < std::tie(a.second, b.first); });
 }
 
+// Of a session shorter than this a rate per minute would be a fancy, not a measurement.
+constexpr Duration kShortestForRate = std::chrono::seconds(10);
+
 [[nodiscard]] double per_minute(std::uint64_t count, const Tracker& tracker, KernelTime now) {
-  const double minutes = seconds(now - tracker.session_begin()) / 60;
-  if (tracker.session_begin().ns == 0 || minutes <= 0) return 0;
-  return static_cast<double>(count) / minutes;
+  const Duration session = now - tracker.session_begin();
+  if (tracker.session_begin().ns == 0 || session < kShortestForRate) return 0;
+  return static_cast<double>(count) * 60 / seconds(session);
 }
 
 [[nodiscard]] bool worse(const Finding& a, const Finding& b) {

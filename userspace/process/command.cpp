@@ -31,7 +31,7 @@ struct Identity {
   std::string name, home;  // empty: no entry in the user database
 };
 
-enum class Stage : int { kHeld, kDescriptors, kIdentity, kDeathSignal, kExec };
+enum class Stage : int { kHeld, kIdentity, kDeathSignal, kExec };
 
 /// What the child says on the error pipe; far below PIPE_BUF, so it arrives whole.
 struct Message {
@@ -163,18 +163,6 @@ void restore_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-/// Everything above standard error except the two pipe ends, as sudo does.
-[[nodiscard]] bool close_descriptors(int gate, int errors) {
-  unsigned from = STDERR_FILENO + 1;
-  for (const int kept : {std::min(gate, errors), std::max(gate, errors)}) {
-    const auto keep = static_cast<unsigned>(kept);
-    if (keep < from) continue;
-    if (keep > from && ::close_range(from, keep - 1, 0) != 0) return false;
-    from = keep + 1;
-  }
-  return ::close_range(from, ~0U, 0) == 0;
-}
-
 [[nodiscard]] bool take_identity(const Identity& who) {
   return ::setgroups(who.groups.size(), who.groups.data()) == 0 && ::setresgid(who.gid, who.gid, who.gid) == 0 &&
          ::setresuid(who.uid, who.uid, who.uid) == 0;
@@ -190,7 +178,6 @@ void restore_signals() {
 
 [[noreturn]] void be_the_child(const ChildPlan& plan) {
   restore_signals();
-  if (!close_descriptors(plan.gate, plan.errors)) give_up(plan.errors, Stage::kDescriptors);
   if (plan.identity != nullptr && !take_identity(*plan.identity)) give_up(plan.errors, Stage::kIdentity);
   // After the identity: changing it clears the death signal (commit_creds()).
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up(plan.errors, Stage::kDeathSignal);
@@ -240,9 +227,7 @@ void keep_wait_statuses() {
     return fail_os(ErrorKind::kUsage, "cannot run the command as " + whom, "only root may choose another user",
                    message.error);
   }
-  const char* what = message.stage == Stage::kDescriptors ? "cannot close descriptors for the command"
-                                                          : "cannot tie the command to sockleak";
-  return fail_os(ErrorKind::kCannotTrace, what, "", message.error);
+  return fail_os(ErrorKind::kCannotTrace, "cannot tie the command to sockleak", "", message.error);
 }
 
 [[nodiscard]] const char* exec_hint(int error) {

@@ -21,7 +21,8 @@ struct CommandOptions {
 class Command {
  public:
   /// Forks; the child waits. Usage error if the user is unknown. The child dies with us until released
-  /// (PR_SET_PDEATHSIG), and none of our descriptors reaches it.
+  /// (PR_SET_PDEATHSIG). Our own descriptors are all close-on-exec; what our caller left open for the command (make's job
+  /// server, `3<file`) reaches it as if we were not there.
   static Result<Command> hold(const CommandOptions& options);
   Command(Command&&) noexcept;
   Command& operator=(Command&&) noexcept;
