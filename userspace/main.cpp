@@ -1,9 +1,9 @@
 // sockleak: parses the command line, runs the subcommand, prints the one error line, chooses the exit status.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <exception>
-#include <new>
 
 #include "app/commands.hpp"
 #include "app/output.hpp"
@@ -15,6 +15,14 @@ namespace {
 using namespace sockleak;
 
 constexpr int kUsageStatus = 2, kCannotStatus = 3;
+
+/// If our caller has closed one of the first three descriptors, the next file we open would take its place, and a
+/// report be written into it. Closed ones become read-only: writing to them fails, as it should.
+void occupy_standard_descriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) (void)::open("/dev/null", O_RDONLY);
+  }
+}
 
 int complain(const Error& error) {
   std::string line = error.message();
@@ -41,6 +49,9 @@ Result<int> run(const Options& options) {
 
 int run(const std::vector<std::string>& arguments) {
   log::configure(log::Level::kWarning, false);
+  if (::getuid() != ::geteuid()) {  // whoever may run it could watch every process and write files as its owner
+    return complain(Error{ErrorKind::kCannotTrace, "refusing to run setuid", 0, "give capabilities, or use sudo"});
+  }
   const auto parsed = parse_options(arguments);
   if (!parsed) return complain(parsed.error());
   if (const auto* words = std::get_if<Words>(&*parsed)) {
@@ -54,8 +65,9 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_standard_descriptors();
   try {
-    return run(std::vector<std::string>(argv + 1, argv + argc));
+    return run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
   } catch (const std::exception& exception) {  // none of ours: no memory, or a library's
     std::fprintf(stderr, "sockleak: %s\n", exception.what());
     return kCannotStatus;

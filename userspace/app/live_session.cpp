@@ -90,8 +90,9 @@ Result<int> LiveSession::run() {
   }
   if (auto started = start_command(); !started) {
     if (options_.subcommand != Subcommand::kCheck) return tl::unexpected(started.error());
-    log::error(escape_terminal(started.error().message()));
-    return started.error().os_errno == ENOENT ? kNotFound : kNotExecutable;
+    const Error& error = started.error();
+    log::error(escape_terminal(error.message() + (error.hint.empty() ? "" : "; " + error.hint)));
+    return error.os_errno == ENOENT ? kNotFound : kNotExecutable;
   }
   say_ready();
   for (const auto step : {&LiveSession::watch, &LiveSession::let_rest, &LiveSession::take_snapshot}) {

@@ -1,7 +1,11 @@
 #include "app/options.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/handle.hpp"
 
 namespace sockleak {
 namespace {
@@ -40,6 +44,7 @@ std::string words(const Arguments& arguments) {
 }
 
 TEST(Options, TakeEveryOptionOfTrace) {
+  const UniqueFd fd(::dup(STDOUT_FILENO));
   const Options options = understood({"trace",
                                       "-p",
                                       "812,813",
@@ -65,7 +70,7 @@ TEST(Options, TakeEveryOptionOfTrace) {
                                       "--no-children",
                                       "--no-snapshot",
                                       "--ready-fd",
-                                      "2"});
+                                      std::to_string(fd.get())});
   EXPECT_EQ(options.subcommand, Subcommand::kTrace);
   EXPECT_THAT(options.pids, ElementsAre(Pid{812}, Pid{813}, Pid{814}));
   EXPECT_EQ(options.duration, 60s);
@@ -82,7 +87,8 @@ TEST(Options, TakeEveryOptionOfTrace) {
   EXPECT_FALSE(options.color);
   EXPECT_FALSE(options.follow_children);
   EXPECT_FALSE(options.copy_stacks);
-  EXPECT_EQ(options.ready_fd, 2);
+  EXPECT_EQ(options.ready_fd, fd.get());
+  EXPECT_EQ(::fcntl(fd.get(), F_GETFD), FD_CLOEXEC) << "no command must inherit it";
 }
 
 TEST(Options, HaveDefaults) {
@@ -179,6 +185,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{{"check", "-p", "7", "--leak-exit-code", "256"}, "256"},
         RefusedCase{{"trace", "-p", "7", "--top", "-1"}, "-1"},
         RefusedCase{{"trace", "-p", "7", "--ready-fd", "987"}, "not open"},
+        RefusedCase{{"trace", "-p", "7", "--ready-fd", "1"}, "of its own"},
         RefusedCase{{"trace", "-p", "7", "--format", "xml"}, "xml"},
         RefusedCase{{"trace", "-p", "7", "--format", "json="}, "no file"},
         RefusedCase{{"trace", "-p", "7", "--json", "--format", "text"}, "only one format"},
