@@ -37,9 +37,24 @@ using Result = tl::expected<T, Error>;
   return tl::unexpected<Error>(Error{kind, std::move(what), 0, std::move(hint)});
 }
 
+/// What mends an operating-system error when the caller knows nothing better.
+[[nodiscard]] inline const char* usual_hint(int os_errno) {
+  switch (os_errno) {
+    case ENOENT: case ENOTDIR: return "check the path";
+    case EACCES: case EPERM: return "check the permissions, or run as root";
+    case EISDIR: return "name a file, not a directory";
+    case ENOSPC: case EDQUOT: return "make room on the disk";
+    case EROFS: return "choose a place that can be written";
+    case EMFILE: case ENFILE: return "raise the limit of open files (ulimit -n)";
+    case ENOMEM: return "free some memory";
+    default: return "";
+  }
+}
+
 /// Captures errno (or the given one) together with what was attempted.
 [[nodiscard]] inline tl::unexpected<Error> fail_os(ErrorKind kind, std::string what, std::string hint = {},
                                                    int os_errno = errno) {
+  if (hint.empty()) hint = usual_hint(os_errno);
   return tl::unexpected<Error>(Error{kind, std::move(what), os_errno, std::move(hint)});
 }
 

@@ -174,7 +174,7 @@ Result<Recording> parse_recording(std::span<const std::byte> bytes) {
   const auto version = header.number<std::uint32_t>();
   header.number<std::uint32_t>();
   if (!header.ok() || std::memcmp(magic.data(), slk::kMagic.data(), slk::kMagic.size()) != 0) {
-    return fail(ErrorKind::kInput, "this is no sockleak recording");
+    return fail(ErrorKind::kInput, "this is no sockleak recording", "recordings are made with --record FILE.slk");
   }
   if (version != slk::kVersion) {
     return fail(ErrorKind::kInput, "this recording has version " + std::to_string(version),
@@ -187,9 +187,10 @@ Result<Recording> read_recording(const std::filesystem::path& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat facts {};
   if (!fd.valid() || ::fstat(fd.get(), &facts) != 0) return fail_os(ErrorKind::kInput, "cannot open " + path.string());
-  if (!S_ISREG(facts.st_mode)) return fail(ErrorKind::kInput, path.string() + " is no regular file");
+  if (!S_ISREG(facts.st_mode)) return fail(ErrorKind::kInput, path.string() + " is no regular file", "name a recording made with --record");
   if (static_cast<std::uint64_t>(facts.st_size) > slk::kMaxTotal) {
-    return fail(ErrorKind::kInput, path.string() + " is too large for a recording");
+    return fail(ErrorKind::kInput, path.string() + " is too large for a recording",
+                "is it one? recordings are made with --record FILE.slk");
   }
   std::vector<std::byte> bytes(static_cast<std::size_t>(facts.st_size));
   std::size_t length = 0;
