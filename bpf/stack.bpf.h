@@ -133,7 +133,8 @@ __noinline int sl_step(__u64 owner)
 		pc = sl_stack_word(window, sp + 168, owner);
 		window->anchor = cfa; /* an alternate signal stack may lie anywhere */
 	} else {
-		cfa = (kind == SL_RULE_BP || kind == SL_RULE_BP_DEREF ? bp : sp) + (__s64)rule->cfa_offset;
+		cfa = kind == SL_RULE_BP || kind == SL_RULE_BP_DEREF || kind == SL_RULE_BP_SWITCH ? bp : sp;
+		cfa += (__s64)rule->cfa_offset;
 		if (kind == SL_RULE_SP_DEREF || kind == SL_RULE_BP_DEREF)
 			cfa = sl_stack_word(window, cfa, owner);
 		if (rule->bp_offset < -8)
@@ -141,7 +142,9 @@ __noinline int sl_step(__u64 owner)
 		else if (kind == SL_RULE_BP_DEREF) /* realigned: the old bp is where bp points */
 			bp = sl_stack_word(window, bp, owner);
 		pc = sl_stack_word(window, cfa - 8, owner);
-		if (!window->end && (cfa <= sp || (cfa & 7)))
+		if (kind == SL_RULE_BP_SWITCH)
+			window->anchor = cfa;
+		else if (!window->end && (cfa <= sp || (cfa & 7)))
 			window->end = SL_WALK_INSANE;
 	}
 	if (window->end)
@@ -160,19 +163,37 @@ static __always_inline struct pt_regs *sl_user_regs(void)
 	return NULL;
 }
 
-/* Bytes from `sp` to where the stack can hold no more frames; 0 = unknown. The first thread's stack ends at
- * mm->start_stack (below lie argc, argv, environment); glibc and musl put a thread's control block, which the
- * FS base points to, right above its stack. */
+/* Is `sp` on the stack of the goroutine at `g`? Then the bytes from there to its end, else 0. struct g begins with its
+ * stack's bounds in all releases of Go (src/runtime/runtime2.go); what other programs have there does not hold `sp`. */
+static __always_inline __u64 sl_goroutine_stack_left(__u64 g, __u64 sp)
+{
+	__u64 bounds[2] = {};
+
+	if (bpf_probe_read_user(bounds, sizeof(bounds), (void *)g) || sp < bounds[0] || sp >= bounds[1])
+		return 0;
+	return bounds[1] - sp;
+}
+
+/* Bytes from `sp` to where the stack can hold no more frames; 0 = unknown. Go has its goroutine in r14 and at fs:-8;
+ * the latter lies amid its heap, so this is asked first. The first thread's stack ends at mm->start_stack (below lie
+ * argc, argv, environment); glibc and musl put a thread's control block, which the FS base points to, right above its
+ * stack. */
 static __always_inline __u64 sl_stack_left(__u64 sp)
 {
 	struct task_struct *task = sl_task();
-	__u64 end = SL_LOAD(task, mm, start_stack);
+	__u64 fs = SL_LOAD(task, thread.fsbase), end, g, left;
+	struct pt_regs *regs = sl_user_regs();
 
+	left = regs ? sl_goroutine_stack_left(SL_LOAD(regs, r14), sp) : 0;
+	if (!left && !bpf_probe_read_user(&g, sizeof(g), (void *)(fs - 8)))
+		left = sl_goroutine_stack_left(g, sp);
+	if (left)
+		return left;
+	end = SL_LOAD(task, mm, start_stack);
 	if (end > sp && end - sp < 8 * SL_STACK_LIMIT)
 		return end - sp;
-	end = SL_LOAD(task, thread.fsbase);
-	if (end > sp && end - sp < 8 * SL_STACK_LIMIT)
-		return end - sp;
+	if (fs > sp && fs - sp < 8 * SL_STACK_LIMIT)
+		return fs - sp;
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define SL_WIRE_VERSION 1
+#define SL_WIRE_VERSION 2
 #define SL_COMM_LEN 16
 #define SL_MAX_FRAMES 127
 
@@ -61,6 +61,7 @@
 #define SL_RULE_BP_DEREF 4 /* CFA = *(bp + cfa_offset) */
 #define SL_RULE_STOP 5 /* no caller: outermost frame, or (cfa_offset = 1) no unwind information */
 #define SL_RULE_SIGNAL 6 /* signal trampoline: registers are in the ucontext at sp */
+#define SL_RULE_BP_SWITCH 7 /* CFA = bp + cfa_offset, on another stack: C code called from Go */
 
 struct sl_rule {
 	__s32 cfa_offset;

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/handle.hpp"
+#include "stack/go_rule.hpp"
 
 namespace sockleak {
 namespace {
@@ -166,12 +167,16 @@ struct RuleCompiler::Tables {
     if (elf == nullptr || gelf_getehdr(elf.get(), &header) == nullptr || header.e_machine != EM_X86_64) return;
     eh_frame.reset(dwarf_getcfi_elf(elf.get()));
     may_have_debug_frame = true;
+    go = GoTable::open(module);
   }
 
   const Entry& look_up(std::uint64_t address) {
     if (auto known = rules.find(address); known != rules.end()) return known->second;
     if (rules.size() >= kMaxRules) rules.clear();
     Entry entry = evaluate(eh_frame.get(), address, RuleSource::kCfi);
+    if (entry.finding == Finding::kNothing && go) {
+      if (const auto rule = go_rule(*go, address)) entry = {Finding::kRule, *rule};
+    }
     if (entry.finding != Finding::kRule) {
       if (may_have_debug_frame) open_debug_frame();
       const Entry other = evaluate(debug_frame, address, RuleSource::kDebugFrame);
@@ -208,6 +213,7 @@ struct RuleCompiler::Tables {
   ElfHandle elf;
   DwarfHandle dwarf;
   CfiHandle eh_frame;
+  std::optional<GoTable> go;
   Dwarf_CFI* debug_frame = nullptr;  // belongs to dwarf
   bool may_have_debug_frame = false;
   std::unordered_map<std::uint64_t, Entry> rules;
@@ -235,12 +241,21 @@ UnwindRule RuleCompiler::compile(ModuleId module, std::uint64_t address, const W
   if (address != 0) {
     // A return address may be the first byte of the next function: the call lies before it (DWARF 5, 6.4.4).
     const auto& entry = tables(module).look_up(state.interrupted ? address : address - 1);
-    if (entry.finding == Tables::Finding::kRule) return entry.rule;
+    if (entry.finding == Tables::Finding::kRule) {
+      const bool go = entry.rule.source == static_cast<__u8>(RuleSource::kGoTable);
+      if (go && is_signal_return(modules_.get(module), address)) return rule_of(SL_RULE_SIGNAL, RuleSource::kGoTable);
+      return entry.rule;
+    }
     // A table that no rule can express tells that this is no ordinary frame. bp may well be its caller's: a guess
     // would pass every check and still skip a frame (seen at ld.so's _dl_runtime_resolve, whose CFA is rbx + 32).
     if (entry.finding == Tables::Finding::kInexpressible) return no_information();
   }
   return guess(modules_.get(module), address, state, copy, code);
+}
+
+bool RuleCompiler::is_goroutine_start(ModuleId module, std::uint64_t address) {
+  auto& go = tables(module).go;
+  return go && sockleak::is_goroutine_start(*go, address - 1);
 }
 
 bool RuleCompiler::is_signal_return(const Module& module, std::uint64_t address) {

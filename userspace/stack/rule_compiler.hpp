@@ -1,5 +1,5 @@
-// program counter -> unwind rule, from the best source there is: .eh_frame or .debug_frame through libdw, else frame
-// pointer or leaf rule if it holds on the stack copy at hand, else STOP. One CFI object per module, kept open.
+// program counter -> unwind rule, from the best source there is: .eh_frame through libdw, Go's function table,
+// .debug_frame, else frame pointer or leaf rule if it holds on the stack copy at hand, else STOP. One CFI object per module, kept open.
 #pragma once
 
 #include <memory>
@@ -25,6 +25,9 @@ class RuleCompiler {
 
   /// Is the code at `address` the trampoline that a signal handler returns to: mov $15, %eax or %rax; syscall?
   [[nodiscard]] static bool is_signal_return(const Module& module, std::uint64_t address);
+
+  /// Is this return address the one below a goroutine's first function? No call has put it there.
+  [[nodiscard]] bool is_goroutine_start(ModuleId module, std::uint64_t address);
 
   [[nodiscard]] std::uint64_t compiled() const { return compiled_; }
 

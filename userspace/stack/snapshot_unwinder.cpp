@@ -38,6 +38,7 @@ std::optional<std::uint64_t> frame_address(const UnwindRule& rule, const WalkSta
     case SL_RULE_SP:
       return state.sp + offset;
     case SL_RULE_BP:
+    case SL_RULE_BP_SWITCH:
       return state.bp + offset;
     case SL_RULE_SP_DEREF:
       return copy.word(state.sp + offset);
@@ -85,7 +86,8 @@ std::optional<WalkState> step(const UnwindRule& rule, const WalkState& state, co
   }
   // A signal handler's stack may lie anywhere; behind it distances count from the interrupted frame.
   const std::uint64_t first = state.sp - copy.sp <= kStackLimit ? copy.sp : state.sp;
-  if (*cfa <= state.sp || *cfa % 8 != 0 || *cfa - first > kStackLimit) {
+  const bool switches = rule.kind == SL_RULE_BP_SWITCH;
+  if (*cfa % 8 != 0 || (!switches && (*cfa <= state.sp || *cfa - first > kStackLimit))) {
     end = WalkEnd::kInsane;
     return std::nullopt;
   }
@@ -154,7 +156,8 @@ SnapshotUnwinder::Before SnapshotUnwinder::instruction_before(ModuleId module, s
   Before before = Before::kUnreadable;
   if (modules_.get(module).read(address - bytes.size(), bytes)) {
     // A handler's return address is put there by the kernel, not by a call.
-    const bool sound = ends_with_call(bytes) || RuleCompiler::is_signal_return(modules_.get(module), address);
+    const bool sound = ends_with_call(bytes) || RuleCompiler::is_signal_return(modules_.get(module), address) ||
+                       compiler_.is_goroutine_start(module, address);
     before = sound ? Before::kCall : Before::kNoCall;
   }
   before_.emplace(key, before);

@@ -21,6 +21,8 @@ const char* to_string(RuleSource source) {
       return "outermost frame";
     case RuleSource::kPrologue:
       return "function prologue";
+    case RuleSource::kGoTable:
+      return "Go function table";
   }
   return "unknown";
 }

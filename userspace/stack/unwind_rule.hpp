@@ -14,7 +14,7 @@ extern "C" {
 
 namespace sockleak {
 
-enum class RuleSource : std::uint8_t { kCfi = 1, kDebugFrame, kFramePointer, kLeaf, kNoInformation, kOutermost, kPrologue };
+enum class RuleSource : std::uint8_t { kCfi = 1, kDebugFrame, kFramePointer, kLeaf, kNoInformation, kOutermost, kPrologue, kGoTable };
 [[nodiscard]] const char* to_string(RuleSource source);
 
 using UnwindRule = sl_rule;

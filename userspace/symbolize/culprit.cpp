@@ -134,15 +134,19 @@ bool is_runtime_source(const Frame& frame) {
   // C++ (libstdc++, libc++), Rust (paths are rewritten to /rustc/COMMIT), glibc with debug information.
   return contains(file, "/include/c++/") || contains(file, "/libstdc++-v3/") || file.starts_with("/rustc/") ||
          contains(file, "/rustlib/src/rust/library/") || contains(file, "/sysdeps/unix/") ||
-         contains(file, "sysdeps/nptl/") || contains(file, "/csu/../") || file.starts_with("./nptl/");
+         contains(file, "sysdeps/nptl/") || contains(file, "/csu/../") || file.starts_with("./nptl/") ||
+         file.ends_with("/cgo-gcc-prolog");
 }
 
-/// Go's own packages have no dot in the first part of their import path; neither has a program's "main".
+/// Go's own packages have no dot in the first part of their import path; neither has a program's "main". What cgo
+/// generates between the two languages is no one's either.
 bool is_go_runtime(const Frame& frame) {
   if (frame.kind != FrameKind::kGo && !string_view(frame.file).ends_with(".go")) return false;
-  static constexpr auto kPackages = std::to_array<string_view>(
-      {"bufio", "context", "crypto", "internal", "io", "net", "os", "reflect", "runtime", "sync", "syscall"});
+  static constexpr auto kPackages = std::to_array<string_view>({"bufio", "compress", "context", "crypto", "encoding",
+                                                                "fmt", "internal", "io", "net", "os", "reflect",
+                                                                "runtime", "sync", "syscall", "vendor"});
   const string_view function = frame.function;
+  if (base_name(frame.file) == "_cgo_gotypes.go" || function.starts_with("database/sql.")) return true;
   return std::ranges::binary_search(kPackages, function.substr(0, function.find_first_of("./")));
 }
 

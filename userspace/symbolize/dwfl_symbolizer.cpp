@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "symbolize/dwfl_module_symbols.hpp"
+#include "symbolize/go_frames.hpp"
 #include "symbolize/symbolizer.hpp"
 
 namespace sockleak {
@@ -104,11 +105,9 @@ class DwflSymbolizer final : public Symbolizer {
       return {frame};
     }
     const Module& module = modules_.get(at.module);
-    std::unique_ptr<ModuleSymbols>& symbols = symbols_[at.module];
-    if (symbols == nullptr) symbols = std::make_unique<ModuleSymbols>(module, callbacks_);
     // Every frame holds the address after a call or a syscall instruction, which may belong to the next line or,
     // after a call that never returns, to the next function.
-    std::vector<Frame> frames = symbols->functions_at(at.address == 0 ? 0 : at.address - 1);
+    std::vector<Frame> frames = functions_of(at.module, module, at.address == 0 ? 0 : at.address - 1);
     for (Frame& frame : frames) {
       frame.module = module.path;
       frame.build_id = module.build_id;
@@ -117,11 +116,28 @@ class DwflSymbolizer final : public Symbolizer {
     return frames;
   }
 
+  std::vector<Frame> functions_of(ModuleId id, const Module& module, std::uint64_t pc) {
+    auto& [go, native] = symbols_[id];
+    if (native == nullptr) {
+      native = std::make_unique<ModuleSymbols>(module, callbacks_);
+      go = GoTable::open(module);
+    }
+    // Go's own table comes first: it says the same whether or not the program has been stripped.
+    if (go) {
+      if (auto frames = go_frames(*go, pc); !frames.empty()) return frames;
+    }
+    return native->functions_at(pc);
+  }
+
+  struct Symbols {
+    std::optional<GoTable> go;
+    std::unique_ptr<ModuleSymbols> native;
+  };
   const ModuleStore& modules_;
   std::string search_path_;
   char* search_path_pointer_;
   Dwfl_Callbacks callbacks_{};  // borrowed by every Dwfl in symbols_
-  std::unordered_map<ModuleId, std::unique_ptr<ModuleSymbols>> symbols_;
+  std::unordered_map<ModuleId, Symbols> symbols_;
   std::map<MappedFrame, std::vector<Frame>> cache_;
 };
 

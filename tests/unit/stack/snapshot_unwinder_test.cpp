@@ -271,5 +271,22 @@ TEST(SnapshotUnwinder, SurvivesGarbage) {
   }
 }
 
+// C code called from Go runs on the thread's stack, far above the goroutine's.
+TEST(Step, OnlyASwitchRuleLeadsToAnotherStack) {
+  const std::array<std::uint64_t, 4> words{0, 0, 0x5555'5000, 0x5555'6000};  // saved bp and return address at 16
+  const StackCopy copy{.pc = 0x5555'7000, .sp = kStack, .bp = 0, .bytes = std::as_bytes(std::span(words))};
+  const WalkState state{.pc = 0x5555'7000, .sp = kStack + (1ull << 32), .bp = kStack + 16};
+  UnwindRule rule{.cfa_offset = 16, .bp_offset = -16, .kind = SL_RULE_BP_SWITCH, .source = 0};
+  WalkEnd end = WalkEnd::kNone;
+  const auto caller = step(rule, state, copy, end);
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(caller->sp, kStack + 32);
+  EXPECT_EQ(caller->bp, 0x5555'5000u);
+  EXPECT_EQ(caller->pc, 0x5555'6000u);
+  rule.kind = SL_RULE_BP;
+  EXPECT_FALSE(step(rule, state, copy, end));
+  EXPECT_EQ(end, WalkEnd::kInsane);
+}
+
 }  // namespace
 }  // namespace sockleak

@@ -212,5 +212,25 @@ TEST(SystemProgramWalk, EqualsLibdwAtEverySystemCall) {
   if (!any) GTEST_SKIP() << "no such programs here";
 }
 
+#ifdef SOCKLEAK_GO_PROGRAMS
+// An unstripped Go program has the same depths in .debug_frame, which our walk does not ask.
+TEST(GoWalk, EqualsLibdwAtSystemCalls) {
+  TracedProgram program({SOCKLEAK_GO_PROGRAMS "/go_error_path", "--truth", "/dev/null"});
+  if (!program.started()) GTEST_SKIP() << "ptrace is refused here";
+  Comparison comparison(program);
+  while (const auto snapshot = program.next_system_call({SYS_socket, SYS_connect, SYS_accept4, SYS_close})) {
+    comparison.refresh();
+    if (!comparison.compare(*snapshot, false)) FAIL();
+  }
+  comparison.print("go");
+  EXPECT_GE(comparison.tally.compared, 100u);
+  // The loader opens files before Go runs, and Debian's has no unwind table for its entry.
+  EXPECT_LE(comparison.tally.flagged, comparison.tally.oracle_short);
+  EXPECT_LE(comparison.tally.flagged, 3u);
+  EXPECT_EQ(comparison.tally.guessed, 0u);
+  EXPECT_EQ(comparison.tally.unverified, 0u);
+}
+#endif
+
 }  // namespace
 }  // namespace sockleak

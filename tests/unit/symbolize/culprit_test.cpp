@@ -101,6 +101,11 @@ TEST(RuntimeFrame, KnowsTheStandardLibrariesOfManagedLanguages) {
       of_kind(FrameKind::kGo, "net.(*sysDialer).dialTCP", "/usr/lib/go-1.19/src/net/tcpsock_posix.go")));
   EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kGo, "net/http.(*Transport).dial", "net/http/transport.go")));
   EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kGo, "internal/poll.(*FD).Accept", "fd_unix.go")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kGo, "vendor/golang.org/x/net/http2.f", "http2/transport.go")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kGo, "database/sql.(*DB).conn", "database/sql/sql.go")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kGo, "main._Cfunc_socket", "_cgo_gotypes.go")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kNative, "_cgo_8b1f_Cfunc_socket", "/tmp/go-build/cgo-gcc-prolog")));
+  EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kGo, "database/orders.Open", "/src/database/orders/open.go")));
   EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kGo, "main.main", "/src/main.go")));
   EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kGo, "example.com/db.Open", "/src/db/open.go")));
   EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kGo, "network.Open", "/src/network/open.go")));

@@ -1,0 +1,77 @@
+"""`sockleak check` on Go programs, in the builds that leave less and less in the file: without debug information, frame
+pointers alone or C's unwind tables, every frame has its function and line and the leaking call is named."""
+
+import json
+import sys
+import unittest
+
+import harness
+
+BUILDS = ("go_error_path", "go_error_path_stripped", "go_error_path_pie", "go_error_path_external")
+
+
+def check(program, *options):
+    with harness.scratch() as directory:
+        truth = directory / "truth.json"
+        outcome = harness.run(harness.SOCKLEAK, "check", "--json", "-v", "--", harness.PROGRAMS / program, "--truth",
+                              truth, *options)
+        return outcome, harness.parse_report(outcome), json.loads(truth.read_text())
+
+
+def culprit(stack):
+    """The innermost function that is the program's own: Go's packages lie in the same file."""
+    return next((harness.place(frame) for frame in stack["frames"] if frame["function"].startswith("main.")), None)
+
+
+class GoPrograms(unittest.TestCase):
+    maxDiff = None
+
+    def assert_whole(self, stack):
+        self.assertFalse(stack["truncated"], harness.show(stack))
+        self.assertEqual("runtime.goexit", stack["frames"][-1]["function"], harness.show(stack))
+        for frame in stack["frames"]:
+            self.assertEqual("go", frame["kind"], frame)
+            self.assertTrue(frame["function"] and frame["file"] and frame["line"], frame)
+
+    def assert_complete(self, report):
+        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        for name in (*harness.STACK_LOSSES, "frames_unverified"):
+            self.assertEqual(0, harness.counter(report, name), name)
+
+    def test_a_forgotten_close_is_named_to_the_line(self):
+        sites = set()
+        for build in BUILDS:
+            with self.subTest(build=build):
+                outcome, report, truth = check(build)
+                self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
+                self.assert_complete(report)
+                self.assertEqual(1, len(report["findings"]), [f["rules"] for f in report["findings"]])
+                finding = report["findings"][0]
+                self.assertEqual((truth["created"], truth["created"] - truth["leaked"], truth["leaked"], "connect"),
+                                 (finding["created"], finding["closed"], finding["leaked"], finding["origin"]))
+                self.assert_whole(finding["created_at"])
+                self.assertEqual(harness.true_place(truth["created_at"]), culprit(finding["created_at"]))
+                functions = [frame["function"] for frame in finding["created_at"]["frames"]]
+                self.assertTrue({"syscall.Socket", "net.Dial", "main.placeOrders"} <= set(functions), functions)
+                closes = [close for close in finding["closed_at"] if close["how"] == "close"]
+                self.assertEqual([(harness.true_place(close), close["count"]) for close in truth["closed_at"]],
+                                 [(culprit(close["stack"]), close["count"]) for close in closes])
+                for close in closes:
+                    self.assert_whole(close["stack"])
+                sites.add(finding["site"])
+        self.assertEqual(1, len(sites), "a site has the same fingerprint in every build")
+
+    def test_the_repaired_program_is_clean(self):
+        for build in BUILDS:
+            with self.subTest(build=build):
+                outcome, report, _ = check(build, "--repaired")
+                self.assertEqual(0, outcome.returncode, outcome.stderr.decode())
+                self.assert_complete(report)
+                self.assertEqual([], report["findings"])
+
+
+if __name__ == "__main__":
+    if not (harness.PROGRAMS / BUILDS[0]).exists():
+        print("skipped: no Go compiler was found when the tests were built")
+        sys.exit(harness.SKIPPED)
+    harness.main()
