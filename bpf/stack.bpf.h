@@ -89,7 +89,7 @@ static __always_inline __u64 sl_stack_word(struct sl_window *window, __u64 addre
 #define SL_STEP_ENDED 1 /* window->end says how */
 
 /* Notes the frame at window->pc and goes to its caller. */
-__noinline int sl_step(__u64 owner)
+__weak __noinline int sl_step(__u64 owner)
 {
 	struct sl_window *window = sl_this_window();
 	__u64 key, pc, sp, bp, cfa;
@@ -152,6 +152,17 @@ __noinline int sl_step(__u64 owner)
 	return SL_STEP_UP;
 }
 
+#ifdef SL_PROBE_READS
+static __always_inline struct pt_regs *sl_user_regs(void)
+{
+	struct task_struct *task = sl_task();
+	void *stack = SL_LOAD(task, stack);
+
+	if (SL_LOAD(task, flags) & SL_PF_KTHREAD)
+		return NULL;
+	return (struct pt_regs *)(stack + SL_THREAD_SIZE) - 1; /* task_pt_regs(), arch/x86/include/asm/processor.h */
+}
+#else
 static __always_inline struct pt_regs *sl_user_regs(void)
 {
 	/* bpf_task_pt_regs: Linux commit dd6e10fbd9fb, 5.15 */
@@ -159,6 +170,7 @@ static __always_inline struct pt_regs *sl_user_regs(void)
 		return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	return NULL;
 }
+#endif
 
 /* Bytes from `sp` to where the stack can hold no more frames; 0 = unknown. The first thread's stack ends at
  * mm->start_stack (below lie argc, argv, environment); glibc and musl put a thread's control block, which the
