@@ -54,6 +54,8 @@ static __always_inline int sl_state(struct sock *sk, int old_state, int new_stat
 	if (!socket)
 		return 0;
 	cookie = sl_cookie(sk);
+	if (!cookie)
+		return 0;
 	if (socket->cookie != cookie) { /* first sight of a child: the value is its listener's */
 		socket->listener_cookie = socket->cookie;
 		socket->cookie = cookie;

@@ -24,6 +24,19 @@ static const char *line_of(char *log, const char *word)
 	return NULL;
 }
 
+// "processed 11 insns (limit ..." up to some 6.x, "insns processed 2291+2022" after it.
+static const char *count_in(const char *line, char *count, size_t size)
+{
+	const char *at = strstr(line, "processed ") + strlen("processed ");
+	size_t length = strspn(at, "0123456789+");
+
+	if (length >= size)
+		length = size - 1;
+	memcpy(count, at, length);
+	count[length] = 0;
+	return count;
+}
+
 static void last_line(const char *log, char *line, size_t size)
 {
 	const char *begin = log;
@@ -33,7 +46,8 @@ static void last_line(const char *log, char *line, size_t size)
 		const char *end = strchr(at, '\n');
 		size_t length = end ? (size_t)(end - at) : strlen(at);
 
-		if (length && strncmp(at, "processed ", 10) && strncmp(at, "stack depth", 11)) {
+		if (length && strncmp(at, "processed ", 10) && strncmp(at, "stack depth", 11) &&
+		    strncmp(at, "verification time", 17)) {
 			if (length >= size)
 				length = size - 1;
 			memcpy(line, at, length);
@@ -71,8 +85,8 @@ static void try_program(const char *path, const char *name)
 		last_line(log, why, sizeof(why));
 		printf("verifier %-24s refused: %s%s%s\n", name, strerror(-error), why[0] ? ": " : "", why);
 	} else {
-		line = line_of(log, "processed");
-		printf("verifier %-24s %s\n", name, line ? line : "accepted");
+		line = line_of(log, "processed ");
+		printf("verifier %-24s %s instructions\n", name, line ? count_in(line, why, sizeof(why)) : "unknown");
 	}
 	bpf_object__close(object);
 }
@@ -92,7 +106,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "verifier_stats: cannot open %s: %s\n", argv[1], strerror(errno));
 		return 2;
 	}
-	printf("verifier, object %s\n", argv[1]);
+	printf("verifier, object %s\n", strrchr(argv[1], '/') ? strrchr(argv[1], '/') + 1 : argv[1]);
 	bpf_object__for_each_program(program, object)
 		try_program(argv[1], bpf_program__name(program));
 	bpf_object__close(object);

@@ -43,6 +43,9 @@ bool is_cgroup(HookKind kind) {
 
 const std::vector<Hook>& all_hooks() {
   static const std::vector<Hook> hooks{
+      // First, so that nothing the others note of a socket can outlive it, and every connection they see has a cookie.
+      {"gone", "tp_btf/tcp_destroy_sock", HookKind::kTracingBtf, "tcp_destroy_sock", "sl_tcp_destroy_sock", ""},
+      {"cookie", "sockops", HookKind::kSockOps, nullptr, "sl_sock_ops", "", Build::kBasic},
       {"create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
        "sl_socket_post_create", "", Build::kFull},
       {"create", "cgroup/sock_create", HookKind::kCgroupSockCreate, nullptr, "sl_sock_create", ""},
@@ -53,8 +56,6 @@ const std::vector<Hook>& all_hooks() {
       {"release", "cgroup/sock_release", HookKind::kCgroupSockRelease, nullptr, "sl_sock_release", ""},
       {"state", "tp_btf/inet_sock_set_state", HookKind::kTracingBtf, "inet_sock_set_state", "sl_inet_sock_set_state",
        ""},
-      {"cookie", "sockops", HookKind::kSockOps, nullptr, "sl_sock_ops", "", Build::kBasic},
-      {"gone", "tp_btf/tcp_destroy_sock", HookKind::kTracingBtf, "tcp_destroy_sock", "sl_tcp_destroy_sock", ""},
       {"fork", "tp_btf/sched_process_fork", HookKind::kTracingBtf, "sched_process_fork", "sl_sched_process_fork", ""},
       {"exec", "tp_btf/sched_process_exec", HookKind::kTracingBtf, "sched_process_exec", "sl_sched_process_exec", ""},
       {"exit", "tp_btf/sched_process_exit", HookKind::kTracingBtf, "sched_process_exit", "sl_sched_process_exit", ""},

@@ -134,10 +134,10 @@ Result<void> AttachedSource::attach() {
   // accept queues; the third those accepted in between.
   const auto keep = [this](std::span<const std::byte> record) { backlog_.emplace_back(record.begin(), record.end()); };
   keep(bytes_of(mark<sl_session_mark>(SL_SESSION_BEGIN, now())));
-  if (programs_.need_named_sockets()) {
-    for (const auto& [pid, asid] : live_) name_sockets(pid);
-  }
   for (const bool sockets_too : {false, true}) {
+    if (programs_.need_named_sockets()) {
+      for (const auto& [pid, asid] : live_) name_sockets(pid);
+    }
     keep(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
     const bool whole = sockets_too ? read_tables(keep) : programs_.tables().read_holders(keep);
     keep(bytes_of(snapshot_end(whole)));
