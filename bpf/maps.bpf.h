@@ -39,12 +39,30 @@ struct sl_socket {
 	__u8 released; /* closed by its owner: what TCP does afterwards is the kernel's business */
 	__u8 reserved[7];
 };
+#ifdef SL_SOCKET_HASH
+/* By the address of struct sock. Preallocated, because these programs run where memory may not be asked for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__type(key, __u64);
+	__type(value, struct sl_socket);
+} sl_sockets __weak SEC(".maps");
+
+/* Cookies of tracked listeners: a child begins with a copy of its listener's cookie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u8);
+} sl_listening __weak SEC(".maps");
+#else
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
 	__type(value, struct sl_socket);
 } sl_sockets __weak SEC(".maps");
+#endif
 
 /* The targets' listeners while adopting: (netns << 16 | port) -> cookie. Finds the connections that already wait in
  * their accept queues. */

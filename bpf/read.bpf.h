@@ -8,6 +8,7 @@
 
 #define SL_AF_INET 2
 #define SL_AF_INET6 10
+#define SL_IPPROTO_TCP 6
 #define SL_IPPROTO_MPTCP 262
 #define SL_PF_EXITING 0x00000004
 #define SL_PF_KTHREAD 0x00200000

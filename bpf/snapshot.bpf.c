@@ -3,19 +3,23 @@
  * iterator files; each read restarts at the beginning. */
 #include "filter.bpf.h"
 #include "read.bpf.h"
+#include "tracked.bpf.h"
 
-/* Sockets that targets hold from before we came get their storage in the first pass. */
+/* Sockets that targets hold from before we came become ours in the first pass. */
 static __always_inline struct sl_socket *sl_tracked(struct sock *sk, int adopt)
 {
-	struct sl_socket *socket = bpf_sk_storage_get(&sl_sockets, sk, 0, adopt ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	struct sl_socket *socket = sl_find_socket(sk);
 	__u64 cookie;
 
-	if (!socket) {
-		if (adopt)
-			sl_count(SL_COUNTER_STORAGE_FULL);
+	if (!socket && adopt)
+		socket = sl_new_socket(sk);
+	if (!socket)
+		return NULL;
+	cookie = sl_cookie(sk);
+	if (!cookie) { /* user space has made sure of the targets' sockets before it adopts them */
+		sl_forget_socket(sk);
 		return NULL;
 	}
-	cookie = bpf_get_socket_cookie(sk);
 	if (socket->cookie != cookie) {
 		socket->listener_cookie = socket->cookie;
 		socket->cookie = cookie;
@@ -29,6 +33,29 @@ static __always_inline __u64 sl_listener_key(const struct sock *sk)
 
 	return ((__u64)netns << 16) | BPF_CORE_READ(sk, __sk_common.skc_num);
 }
+
+#ifdef SL_SOCKET_HASH
+#define SL_SOCKFS_MAGIC 0x534F434B /* include/uapi/linux/magic.h */
+#define SL_FMODE_PATH 0x4000 /* include/linux/fs.h: a name without the file behind it */
+
+/* bpf_sock_from_file() came with 5.11. */
+static __always_inline struct sock *sl_sock_of_file(struct file *file)
+{
+	struct socket *socket;
+
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SL_SOCKFS_MAGIC || (BPF_CORE_READ(file, f_mode) & SL_FMODE_PATH))
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return socket ? BPF_CORE_READ(socket, sk) : NULL;
+}
+#else
+static __always_inline struct sock *sl_sock_of_file(struct file *file)
+{
+	struct socket *socket = bpf_sock_from_file(file);
+
+	return socket ? socket->sk : NULL;
+}
+#endif
 
 static __always_inline void sl_fill_bytes(__u64 *rx_bytes, __u64 *tx_bytes, const struct sock *sk)
 {
@@ -46,18 +73,14 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	struct sl_snapshot_holder holder = {};
 	__u64 word = 0, *close_on_exec;
 	struct sl_socket *socket;
-	struct socket *sock;
 	struct sock *sk;
 	int adopt = 0;
 	__u32 tgid;
 
 	if (!task || !file)
 		return 0;
-	sock = bpf_sock_from_file(file);
-	if (!sock)
-		return 0;
-	sk = sock->sk;
-	if (!sk || !sl_is_inet(sk->__sk_common.skc_family))
+	sk = sl_sock_of_file(file);
+	if (!sk || !sl_is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
 		return 0;
 	tgid = task->tgid;
 	if (sl_adopting)
@@ -69,6 +92,7 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 		__u64 key = sl_listener_key(sk), cookie = socket->cookie;
 
 		bpf_map_update_elem(&sl_listeners, &key, &cookie, BPF_ANY);
+		sl_note_listening(sk, SL_TCP_CLOSE, SL_TCP_LISTEN);
 	}
 	holder.header.size = sizeof(holder);
 	holder.header.type = SL_SNAPSHOT_HOLDER;

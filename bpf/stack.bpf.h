@@ -89,7 +89,7 @@ static __always_inline __u64 sl_stack_word(struct sl_window *window, __u64 addre
 #define SL_STEP_ENDED 1 /* window->end says how */
 
 /* Notes the frame at window->pc and goes to its caller. */
-__noinline int sl_step(__u64 owner)
+__weak __noinline int sl_step(__u64 owner)
 {
 	struct sl_window *window = sl_this_window();
 	__u64 key, pc, sp, bp, cfa;
@@ -155,6 +155,17 @@ __noinline int sl_step(__u64 owner)
 	return SL_STEP_UP;
 }
 
+#ifdef SL_PROBE_READS
+static __always_inline struct pt_regs *sl_user_regs(void)
+{
+	struct task_struct *task = sl_task();
+	void *stack = SL_LOAD(task, stack);
+
+	if (SL_LOAD(task, flags) & SL_PF_KTHREAD)
+		return NULL;
+	return (struct pt_regs *)(stack + SL_THREAD_SIZE) - 1; /* task_pt_regs(), arch/x86/include/asm/processor.h */
+}
+#else
 static __always_inline struct pt_regs *sl_user_regs(void)
 {
 	/* bpf_task_pt_regs: Linux commit dd6e10fbd9fb, 5.15 */
@@ -162,6 +173,7 @@ static __always_inline struct pt_regs *sl_user_regs(void)
 		return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	return NULL;
 }
+#endif
 
 /* Is `sp` on the stack of the goroutine at `g`? Then the bytes from there to its end, else 0. struct g begins with its
  * stack's bounds in all releases of Go (src/runtime/runtime2.go); what other programs have there does not hold `sp`. */

@@ -1,4 +1,4 @@
-# sockleak_bpf_skeleton(<target> <skeleton name> SOURCES a.bpf.c ... HEADERS h ...)
+# sockleak_bpf_skeleton(<target> <skeleton name> SOURCES a.bpf.c ... HEADERS h ... [DEFINES d ...])
 # *.bpf.c -> .bpf.o -> one linked object -> skeleton header; <target> is an INTERFACE library with the include path.
 find_program(SOCKLEAK_CLANG NAMES clang clang-14 clang-19 DOC "clang that compiles BPF")
 find_program(SOCKLEAK_BPFTOOL NAMES bpftool PATHS /usr/sbin DOC "bpftool with gen object and gen skeleton")
@@ -10,18 +10,20 @@ if(NOT SOCKLEAK_BPFTOOL)
 endif()
 
 function(sockleak_bpf_skeleton target name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;HEADERS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;HEADERS;DEFINES" ${ARGN})
   set(objects)
+  list(TRANSFORM ARG_DEFINES PREPEND -D)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${name})
   foreach(source IN LISTS ARG_SOURCES)
-    set(object ${CMAKE_CURRENT_BINARY_DIR}/${source}.o)
+    set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}/${source}.o)
     add_custom_command(OUTPUT ${object}
       COMMAND ${SOCKLEAK_CLANG} -target bpf -mcpu=v2 -D__bpf__ -D__TARGET_ARCH_x86 -O2 -g -Wall -Wextra -Werror
-              -Wno-unused-parameter -Wno-missing-declarations -I${CMAKE_CURRENT_SOURCE_DIR}
+              -Wno-unused-parameter -Wno-missing-declarations ${ARG_DEFINES} -I${CMAKE_CURRENT_SOURCE_DIR}
               -isystem ${PROJECT_SOURCE_DIR}/vmlinux
               -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
       DEPENDS ${source} ${ARG_HEADERS} ${PROJECT_SOURCE_DIR}/vmlinux/vmlinux.h
               ${PROJECT_SOURCE_DIR}/vmlinux/x86_64/vmlinux.h
-      COMMENT "BPF ${source}" VERBATIM)
+      COMMENT "BPF ${source} ${ARG_DEFINES}" VERBATIM)
     list(APPEND objects ${object})
   endforeach()
   set(linked ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)

@@ -58,9 +58,18 @@ def copy_for_everyone(file, directory):
     return target
 
 
+def with_hooks(arguments):
+    """Puts --hooks behind `check` and `trace`, if the environment asks for a set of hooks (scripts/kernels does)."""
+    hooks = os.environ.get("SOCKLEAK_HOOKS")
+    words = [str(argument) for argument in arguments]
+    if hooks and words[0] == str(SOCKLEAK) and words[1:2] in (["check"], ["trace"]):
+        words[2:2] = ["--hooks", hooks]
+    return words
+
+
 def run(*arguments, **options):
     """Runs a command to its end. stdout stays bytes: some tests compare them."""
-    return subprocess.run([str(argument) for argument in arguments], stdin=subprocess.DEVNULL,
+    return subprocess.run(with_hooks(arguments), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * TIMEOUT, check=False, **options)
 
 
@@ -127,7 +136,7 @@ class Tracer:
         # Files, not pipes: a verbose report must not block on a reader that is busy elsewhere.
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [str(SOCKLEAK), "trace", "--ready-fd", str(child_end), *map(str, arguments)], stdin=subprocess.DEVNULL,
+            with_hooks([SOCKLEAK, "trace", "--ready-fd", child_end, *arguments]), stdin=subprocess.DEVNULL,
             stdout=self.out, stderr=self.err, pass_fds=[child_end])
         os.close(child_end)
         try:

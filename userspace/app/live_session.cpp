@@ -135,6 +135,7 @@ Result<void> LiveSession::attach() {
   live.pids = targets();
   live.follow_children = options_.follow_children;
   live.copy_stacks = options_.copy_stacks;
+  live.hooks = options_.hooks;
   auto source = LiveSource::attach(live, modules_);
   if (!source) return tl::unexpected(source.error());
   source_ = std::move(*source);

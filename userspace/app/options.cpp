@@ -61,6 +61,8 @@ void add_session(CLI::App& app, RawOptions& raw) {
       ->type_name("DUR")
       ->group("Session");
   app.add_flag("--no-snapshot", raw.no_snapshot, "Never copy bytes of user stacks")->group("Session");
+  app.add_option("--hooks", raw.hooks, "auto (default), preferred or fallback: which kernel hooks to use")
+      ->type_name("SET")->group("Session");
   app.add_option("--ready-fd", raw.ready_fd, "Write one byte to this descriptor once every hook is attached")
       ->type_name("N")
       ->group("Session");

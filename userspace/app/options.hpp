@@ -10,6 +10,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "source/hooks.hpp"
 
 namespace sockleak {
 
@@ -37,6 +38,7 @@ struct Options {
   std::optional<Duration> interval;  // likewise
   Duration settle{};
   bool copy_stacks = true;
+  HookSet hooks = HookSet::kAuto;
   std::optional<int> ready_fd;
 
   // Output.

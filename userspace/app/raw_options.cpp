@@ -102,6 +102,12 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
     if (!code) return tl::unexpected(code.error());
     options.leak_exit_code = static_cast<int>(*code);
   }
+  if (!raw.hooks.empty()) {
+    if (raw.hooks == "auto") options.hooks = HookSet::kAuto;
+    else if (raw.hooks == "preferred") options.hooks = HookSet::kPreferred;
+    else if (raw.hooks == "fallback") options.hooks = HookSet::kFallback;
+    else return usage("--hooks takes auto, preferred or fallback, not " + quote(raw.hooks));
+  }
   if (!raw.ready_fd.empty()) {
     auto fd = number("--ready-fd", raw.ready_fd, 1'000'000);
     if (!fd) return tl::unexpected(fd.error());

@@ -12,7 +12,7 @@ namespace sockleak {
 /// What the user typed, before it is understood.
 struct RawOptions {
   std::vector<std::string> pids, formats, recordings;
-  std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user;
+  std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user, hooks;
   bool no_children = false, no_snapshot = false, json = false, quiet = false, verbose = false, no_color = false;
 };
 

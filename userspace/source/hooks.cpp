@@ -4,6 +4,8 @@
 #include <bpf/btf.h>
 #include <linux/bpf.h>
 
+#include <cstring>
+
 #include "base/handle.hpp"
 
 namespace sockleak {
@@ -20,6 +22,8 @@ Attachment attachment(HookKind kind) {
   switch (kind) {
     case HookKind::kTracingBtf: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, "btf_trace_", BTF_KIND_TYPEDEF};
     case HookKind::kFentry: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "", BTF_KIND_FUNC};
+    case HookKind::kFexit: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, "", BTF_KIND_FUNC};
+    case HookKind::kSockOps: return {BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS, nullptr, 0};
     case HookKind::kIterator: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_iter_", BTF_KIND_FUNC};
     case HookKind::kCgroupSockCreate:
       return {BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_CREATE, nullptr, 0};
@@ -29,21 +33,29 @@ Attachment attachment(HookKind kind) {
   return {};
 }
 
-bool is_cgroup(HookKind kind) {
-  return kind == HookKind::kCgroupSockCreate || kind == HookKind::kCgroupSockRelease;
-}
+bool exists_in(const Hook& hook, Build build) { return hook.build == Build::kBoth || hook.build == build; }
 
 }  // namespace
 
+bool is_cgroup(HookKind kind) {
+  return kind == HookKind::kCgroupSockCreate || kind == HookKind::kCgroupSockRelease || kind == HookKind::kSockOps;
+}
+
 const std::vector<Hook>& all_hooks() {
   static const std::vector<Hook> hooks{
+      // First, so that nothing the others note of a socket can outlive it, and every connection they see has a cookie.
+      {"gone", "tp_btf/tcp_destroy_sock", HookKind::kTracingBtf, "tcp_destroy_sock", "sl_tcp_destroy_sock", ""},
+      {"cookie", "sockops", HookKind::kSockOps, nullptr, "sl_sock_ops", "", Build::kBasic},
+      {"create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
+       "sl_socket_post_create", "", Build::kFull},
       {"create", "cgroup/sock_create", HookKind::kCgroupSockCreate, nullptr, "sl_sock_create", ""},
+      {"accept", "fexit/__sys_accept4", HookKind::kFexit, "__sys_accept4", "sl_sys_accept4", ""},
       {"accept", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit",
        "about 75 ns on every system call of the machine while attached"},
+      {"release", "fentry/inet_release", HookKind::kFentry, "inet_release", "sl_inet_release", ""},
       {"release", "cgroup/sock_release", HookKind::kCgroupSockRelease, nullptr, "sl_sock_release", ""},
       {"state", "tp_btf/inet_sock_set_state", HookKind::kTracingBtf, "inet_sock_set_state", "sl_inet_sock_set_state",
        ""},
-      {"gone", "tp_btf/tcp_destroy_sock", HookKind::kTracingBtf, "tcp_destroy_sock", "sl_tcp_destroy_sock", ""},
       {"fork", "tp_btf/sched_process_fork", HookKind::kTracingBtf, "sched_process_fork", "sl_sched_process_fork", ""},
       {"exec", "tp_btf/sched_process_exec", HookKind::kTracingBtf, "sched_process_exec", "sl_sched_process_exec", ""},
       {"exit", "tp_btf/sched_process_exit", HookKind::kTracingBtf, "sched_process_exit", "sl_sched_process_exit", ""},
@@ -76,10 +88,52 @@ Result<void> try_hook(const Hook& hook, const btf& kernel_types, int cgroup_fd) 
     if (!link.valid()) return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name);
     return {};
   }
-  const UniqueFd link(hook.kind == HookKind::kTracingBtf ? bpf_raw_tracepoint_open(nullptr, loaded.get())
-                                                         : bpf_link_create(loaded.get(), 0, how.attach, nullptr));
+  // Up to 5.17 only this call attaches trampolines (Linux commit 8462e0b46fe2 brought them to link_create).
+  const UniqueFd link(hook.kind == HookKind::kIterator ? bpf_link_create(loaded.get(), 0, how.attach, nullptr)
+                                                       : bpf_raw_tracepoint_open(nullptr, loaded.get()));
   if (!link.valid()) return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name);
   return {};
+}
+
+Result<void> try_socket_storage(const btf& kernel_types) {
+  // r1 = sk; if (r1) bpf_get_socket_cookie(r1); 5.12 allowed it, one release after the storage
+  const bpf_insn program[] = {
+      {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 1, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 1, .src_reg = 0, .off = 1, .imm = 0},
+      {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_get_socket_cookie},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  };
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP);
+  const int id = btf__find_by_name_kind(&kernel_types, "btf_trace_inet_sock_set_state", BTF_KIND_TYPEDEF);
+  if (id < 0) return fail(ErrorKind::kCannotTrace, "this kernel has no inet_sock_set_state");
+  options.attach_btf_id = static_cast<std::uint32_t>(id);
+  const UniqueFd loaded(bpf_prog_load(BPF_PROG_TYPE_TRACING, "sl_trial", "GPL", program, std::size(program), &options));
+  if (!loaded.valid()) return fail_os(ErrorKind::kCannotTrace, "tracing programs may not ask for socket cookies");
+  return {};
+}
+
+Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kernel_types, int cgroup_fd) {
+  std::vector<Hook> candidates, chosen;
+  for (const Hook& hook : all_hooks()) {
+    if (exists_in(hook, build)) candidates.push_back(hook);
+  }
+  for (auto hook = candidates.begin(); hook != candidates.end(); ++hook) {
+    const auto same_need = [](const Hook& a, const Hook& b) { return std::strcmp(a.need, b.need) == 0; };
+    if (!chosen.empty() && same_need(chosen.back(), *hook)) continue;  // served
+    const auto next = hook + 1;
+    const bool last = next == candidates.end() || !same_need(*hook, *next);
+    if (!last) {
+      if (set == HookSet::kFallback) continue;
+      if (auto tried = try_hook(*hook, kernel_types, cgroup_fd); !tried) {
+        if (set == HookSet::kAuto) continue;
+        return fail(ErrorKind::kCannotTrace, "--hooks preferred: " + tried.error().message(),
+                    "--hooks auto takes what this kernel allows");
+      }
+    }
+    chosen.push_back(*hook);
+  }
+  return chosen;
 }
 
 }  // namespace sockleak

@@ -2,6 +2,7 @@
 // a trivial program of its kind (never by version or configuration), because kernels refuse at either step.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,15 @@ struct btf;
 
 namespace sockleak {
 
-enum class HookKind { kTracingBtf, kFentry, kCgroupSockCreate, kCgroupSockRelease, kIterator };
+enum class HookKind : std::uint8_t {
+  kTracingBtf, kFentry, kFexit, kCgroupSockCreate, kCgroupSockRelease, kSockOps, kIterator
+};
+
+/// --hooks: the best of each need that works, only the best, or only those that every kernel has.
+enum class HookSet : std::uint8_t { kAuto, kPreferred, kFallback };
+
+/// The BPF programs are built twice: with socket storage, and for kernels that refuse it to tracing programs.
+enum class Build : std::uint8_t { kFull, kBasic, kBoth };
 
 struct Hook {
   const char* need;       // "create"
@@ -20,12 +29,28 @@ struct Hook {
   const char* attach_to;  // tracepoint, function or iterator target; nullptr for cgroup hooks
   const char* program;    // in the skeleton
   const char* cost;       // what having it attached costs; "" = next to nothing
+  Build build = Build::kBoth;  // where the program exists
 };
 
-/// All hooks of all needs, alternatives of one need in order of preference.
+/// What was chosen, for people.
+struct HookFact {
+  std::string need;  // "create" ...
+  std::string hook;  // "cgroup/sock_create"
+};
+
+/// Attached to the cgroup2 root rather than to the kernel.
+[[nodiscard]] bool is_cgroup(HookKind kind);
+
+/// All hooks of all needs, alternatives of one need together and in order of preference.
 [[nodiscard]] const std::vector<Hook>& all_hooks();
 
 /// Loads, attaches and at once detaches a trivial program. `cgroup_fd` is the cgroup2 root.
 [[nodiscard]] Result<void> try_hook(const Hook& hook, const btf& kernel_types, int cgroup_fd);
+
+/// Whether tracing programs may use socket storage and ask for cookies: the full build loads.
+[[nodiscard]] Result<void> try_socket_storage(const btf& kernel_types);
+
+/// One hook for each need of `build`. The last alternative of a need is not tried: attaching it will tell.
+[[nodiscard]] Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kernel_types, int cgroup_fd);
 
 }  // namespace sockleak

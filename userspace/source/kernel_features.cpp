@@ -7,6 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "base/handle.hpp"
 #include "source/cgroup_root.hpp"
 #include "source/hooks.hpp"
@@ -55,6 +58,19 @@ Feature perf_events() {
           fd.valid() ? "" : "needs CAP_PERFMON and kernel.perf_event_paranoid below 3"};
 }
 
+/// A hook is required if it is the one that would be used: nothing better works, and nothing else is left.
+Feature describe(const Hook& hook, const Result<std::vector<Hook>>& chosen, const btf& types, int cgroup) {
+  const auto tried = try_hook(hook, types, cgroup);
+  const bool used = chosen && std::any_of(chosen->begin(), chosen->end(), [&hook](const Hook& choice) {
+    return std::strcmp(choice.program, hook.program) == 0;
+  });
+  Feature feature{hook.need, hook.name, tried.has_value(), used, {}, {}};
+  if (!tried) feature.detail = tried.error().message() + (used ? "" : ": another hook is used");
+  if (!tried && used) feature.remedy = "this kernel or a security policy refuses it";
+  if (tried) feature.detail = used ? hook.cost : "not needed";
+  return feature;
+}
+
 }  // namespace
 
 std::vector<Feature> probe_basics() {
@@ -80,16 +96,15 @@ std::vector<Feature> probe_features() {
   features.push_back(perf_events());
   const Btf types(btf__load_vmlinux_btf());
   if (!types) return features;
+  const auto storage = try_socket_storage(*types);
+  features.push_back({"kernel", "socket storage in tracing", storage.has_value(), false,
+                      storage ? "" : storage.error().message() + ": a table of 131072 sockets is used", ""});
+  const Build build = storage ? Build::kFull : Build::kBasic;
+  const int cgroup = root ? root->get() : -1;
+  const auto chosen = choose_hooks(HookSet::kAuto, build, *types, cgroup);
   for (const Hook& hook : all_hooks()) {
-    const auto tried = try_hook(hook, *types, root ? root->get() : -1);
-    features.push_back({hook.need, hook.name, tried.has_value(), true,
-                        tried ? std::string(hook.cost) : tried.error().message(),
-                        tried ? "" : "this kernel or a security policy refuses it"});
+    if (hook.build == Build::kBoth || hook.build == build) features.push_back(describe(hook, chosen, *types, cgroup));
   }
-  const Hook trampoline{"preferred", "fentry/inet_release", HookKind::kFentry, "inet_release", "", ""};
-  const auto tried = try_hook(trampoline, *types, -1);
-  features.push_back({trampoline.need, trampoline.name, tried.has_value(), false,
-                      tried ? "" : tried.error().message() + ": the cgroup and tracepoint hooks above are used", ""});
   return features;
 }
 

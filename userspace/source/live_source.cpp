@@ -3,7 +3,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include <array>
@@ -13,24 +12,17 @@
 
 #include "base/log.hpp"
 #include "process/procfs.hpp"
-#include "source/cgroup_root.hpp"
-#include "source/hooks.hpp"
 #include "source/kernel_features.hpp"
 #include "source/kernel_tables.hpp"
 #include "source/memory_map_feed.hpp"
+#include "source/programs.hpp"
+#include "source/socket_names.hpp"
 #include "source/stack_feed.hpp"
-
-extern "C" {
-#include "../../bpf/config.h"  // the skeleton embeds it
-}
-#include "sockleak_bpf.skel.h"
 
 namespace sockleak {
 namespace {
 
-using Skeleton = CPtr<sockleak_bpf, &sockleak_bpf::destroy>;
 using Ring = CPtr<ring_buffer, &ring_buffer__free>;
-using Link = CPtr<bpf_link, &bpf_link__destroy>;
 
 KernelTime now() {
   timespec time{};
@@ -82,8 +74,6 @@ class AttachedSource final : public LiveSource {
   bool targets_live() override { return !live_.empty(); }
 
  private:
-  Result<void> load();
-  Result<void> attach_programs();
   Result<void> open_rings();
   Result<void> add_target(Pid pid);
   void add_children(Pid pid);
@@ -100,25 +90,24 @@ class AttachedSource final : public LiveSource {
   AddressMap addresses_;
   MemoryMapFeed maps_feed_;
   StackFeed stacks_feed_;
-  // Destroyed in reverse: rings before links before the skeleton whose maps they use.
-  UniqueFd cgroup_;
-  Skeleton skeleton_;
-  std::vector<Link> links_;
+  // Destroyed in reverse: rings before the programs whose maps they use.
+  Programs programs_;
   Ring events_, stacks_;
   UniqueFd epoll_;
-  KernelTables tables_;
   RecordSink* sink_ = nullptr;   // during poll() and snapshot() only
   std::size_t delivered_ = 0;
   std::vector<std::vector<std::byte>> backlog_;  // what attach() saw, delivered by the first poll()
   std::map<Pid, AddressSpaceId> live_;
   std::map<AddressSpaceId, std::size_t> space_users_;
   std::uint32_t next_asid_ = 1;
-  std::vector<HookFact> hooks_;
 };
 
 Result<void> AttachedSource::attach() {
   libbpf_set_print(log_libbpf);
-  if (auto ok = load(); !ok) return ok;
+  const Programs::Settings settings{.follow_children = options_.follow_children,
+                                    .copy_stacks = options_.copy_stacks, .hooks = options_.hooks};
+  if (auto ok = programs_.load(settings); !ok) return ok;
+  stacks_feed_.use({bpf_map__fd(programs_->maps.sl_rules), bpf_map__fd(programs_->maps.sl_seen)});
   for (const Pid pid : options_.pids) {
     if (auto ok = add_target(pid); !ok) return ok;
   }
@@ -126,8 +115,8 @@ Result<void> AttachedSource::attach() {
   if (!maps_feed_.open_events()) {
     log::warning("perf events are refused: stacks of very short-lived programs may lack names");
   }
-  skeleton_->bss->sl_adopting = 1;
-  if (auto ok = attach_programs(); !ok) return ok;
+  programs_->bss->sl_adopting = 1;
+  if (auto ok = programs_.attach(); !ok) return ok;
   // Children made before the fork hook was there; later ones are found by the hook.
   if (options_.follow_children) {
     for (const Pid pid : options_.pids) add_children(pid);
@@ -146,56 +135,14 @@ Result<void> AttachedSource::attach() {
   const auto keep = [this](std::span<const std::byte> record) { backlog_.emplace_back(record.begin(), record.end()); };
   keep(bytes_of(mark<sl_session_mark>(SL_SESSION_BEGIN, now())));
   for (const bool sockets_too : {false, true}) {
+    if (programs_.need_named_sockets()) {
+      for (const auto& [pid, asid] : live_) name_sockets(pid);
+    }
     keep(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
-    const bool whole = sockets_too ? read_tables(keep) : tables_.read_holders(keep);
+    const bool whole = sockets_too ? read_tables(keep) : programs_.tables().read_holders(keep);
     keep(bytes_of(snapshot_end(whole)));
   }
-  skeleton_->bss->sl_adopting = 0;
-  return {};
-}
-
-Result<void> AttachedSource::load() {
-  // 5.10 accounts map memory to RLIMIT_MEMLOCK; later kernels do not care.
-  const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
-  setrlimit(RLIMIT_MEMLOCK, &unlimited);
-  if (auto root = open_cgroup_root()) {
-    cgroup_ = std::move(*root);
-  } else {
-    return tl::unexpected(root.error());
-  }
-  skeleton_.reset(sockleak_bpf::open());
-  if (!skeleton_) return fail_os(ErrorKind::kCannotTrace, "cannot read the BPF programs");
-  const int cpus = libbpf_num_possible_cpus();
-  auto& config = skeleton_->rodata->sl_config;
-  config.follow_children = options_.follow_children ? 1 : 0;
-  config.copy_stacks = options_.copy_stacks ? 1 : 0;
-  config.cpus = cpus > 0 ? static_cast<std::uint32_t>(cpus) : 1;
-  config.event_ring_bytes = bpf_map__max_entries(skeleton_->maps.sl_events);
-  if (const int error = sockleak_bpf::load(skeleton_.get()); error != 0) {
-    return fail_os(ErrorKind::kCannotTrace, "cannot load the BPF programs",
-                   "sockleak doctor tells what this kernel and these privileges lack", -error);
-  }
-  stacks_feed_.use({bpf_map__fd(skeleton_->maps.sl_rules), bpf_map__fd(skeleton_->maps.sl_seen)});
-  return {};
-}
-
-Result<void> AttachedSource::attach_programs() {
-  int task_file = -1, tcp = -1;
-  for (const Hook& hook : all_hooks()) {
-    bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, hook.program);
-    if (program == nullptr) continue;
-    const bool in_cgroup = hook.kind == HookKind::kCgroupSockCreate || hook.kind == HookKind::kCgroupSockRelease;
-    Link link(in_cgroup ? bpf_program__attach_cgroup(program, cgroup_.get()) : bpf_program__attach(program));
-    if (!link) {
-      return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name,
-                     "sockleak doctor tells what this kernel and these privileges lack");
-    }
-    if (std::strcmp(hook.program, "sl_iter_task_file") == 0) task_file = bpf_link__fd(link.get());
-    if (std::strcmp(hook.program, "sl_iter_tcp") == 0) tcp = bpf_link__fd(link.get());
-    links_.push_back(std::move(link));
-    hooks_.push_back({hook.need, hook.name});
-  }
-  tables_ = KernelTables(task_file, tcp);
+  programs_->bss->sl_adopting = 0;
   return {};
 }
 
@@ -209,8 +156,8 @@ Result<void> AttachedSource::open_rings() {
     source->stacks_feed_.on_record({static_cast<const std::byte*>(data), size}, *source->sink_);
     return 0;
   };
-  events_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.sl_events), to_event, this, nullptr));
-  stacks_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.sl_stacks), to_stack, this, nullptr));
+  events_.reset(ring_buffer__new(bpf_map__fd(programs_->maps.sl_events), to_event, this, nullptr));
+  stacks_.reset(ring_buffer__new(bpf_map__fd(programs_->maps.sl_stacks), to_stack, this, nullptr));
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!events_ || !stacks_ || !epoll_.valid()) return fail_os(ErrorKind::kCannotTrace, "cannot map the ring buffers");
   for (ring_buffer* ring : {events_.get(), stacks_.get()}) {
@@ -227,7 +174,7 @@ Result<void> AttachedSource::add_target(Pid pid) {
     std::uint32_t asid, reserved;
     std::uint64_t start_ns;  // 0: whatever runs under this pid now
   } target{next_asid_++, 0, 0};
-  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.sl_targets), &pid.value, &target, BPF_NOEXIST) != 0) {
+  if (bpf_map_update_elem(bpf_map__fd(programs_->maps.sl_targets), &pid.value, &target, BPF_NOEXIST) != 0) {
     if (errno == EEXIST) return {};
     return fail_os(ErrorKind::kCannotTrace, "cannot watch process " + std::to_string(pid.value));
   }
@@ -253,8 +200,8 @@ bool AttachedSource::read_tables(const KernelTables::Record& record) {
   }
   std::vector<UniqueFd> others;
   for (auto& [id, fd] : namespaces) others.push_back(std::move(fd));
-  const bool sockets = tables_.read_sockets(others, record);
-  return tables_.read_holders(record) && sockets;
+  const bool sockets = programs_.tables().read_sockets(others, record);
+  return programs_.tables().read_holders(record) && sockets;
 }
 
 Result<Progress> AttachedSource::poll(RecordSink& sink, Duration timeout) {
@@ -356,7 +303,7 @@ void AttachedSource::note_command_end(RecordSink& sink, Pid pid, int wait_status
 std::uint64_t AttachedSource::kernel_counter(std::uint32_t index) const {
   const int cpus = libbpf_num_possible_cpus();
   std::vector<std::uint64_t> values(cpus > 0 ? static_cast<std::size_t>(cpus) : 1);
-  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.sl_counters), &index, values.data()) != 0) return 0;
+  if (bpf_map_lookup_elem(bpf_map__fd(programs_->maps.sl_counters), &index, values.data()) != 0) return 0;
   std::uint64_t sum = 0;
   for (const std::uint64_t value : values) sum += value;
   return sum;
@@ -380,7 +327,7 @@ Counters AttachedSource::losses() {
   return losses;
 }
 
-std::vector<HookFact> AttachedSource::hooks() const { return hooks_; }
+std::vector<HookFact> AttachedSource::hooks() const { return programs_.attached(); }
 
 LiveSource::StackCost AttachedSource::stack_cost() {
   return {kernel_counter(SL_COUNTER_STACKS_WALKED), kernel_counter(SL_COUNTER_WALK_MISSED),

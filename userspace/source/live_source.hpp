@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "source/event_source.hpp"
+#include "source/hooks.hpp"
 #include "stack/module_store.hpp"
 
 namespace sockleak {
@@ -15,12 +16,8 @@ namespace sockleak {
 struct LiveOptions {
   std::vector<Pid> pids;         // processes (thread group ids) to watch
   bool follow_children = true;
+  HookSet hooks = HookSet::kAuto;
   bool copy_stacks = true;       // false: --no-snapshot, never copy user stack bytes
-};
-
-struct HookFact {
-  std::string need;  // "create" ...
-  std::string hook;  // "cgroup/sock_create"
 };
 
 class LiveSource : public EventSource {

@@ -69,6 +69,8 @@ TEST(Options, TakeEveryOptionOfTrace) {
                                       "--no-color",
                                       "--no-children",
                                       "--no-snapshot",
+                                      "--hooks",
+                                      "fallback",
                                       "--ready-fd",
                                       std::to_string(fd.get())});
   EXPECT_EQ(options.subcommand, Subcommand::kTrace);
@@ -87,6 +89,7 @@ TEST(Options, TakeEveryOptionOfTrace) {
   EXPECT_FALSE(options.color);
   EXPECT_FALSE(options.follow_children);
   EXPECT_FALSE(options.copy_stacks);
+  EXPECT_EQ(options.hooks, HookSet::kFallback);
   EXPECT_EQ(options.ready_fd, fd.get());
   EXPECT_EQ(::fcntl(fd.get(), F_GETFD), FD_CLOEXEC) << "no command must inherit it";
 }
@@ -184,6 +187,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{{"check", "-p", "7", "--max-leaks", "many"}, "many"},
         RefusedCase{{"check", "-p", "7", "--leak-exit-code", "256"}, "256"},
         RefusedCase{{"trace", "-p", "7", "--top", "-1"}, "-1"},
+        RefusedCase{{"trace", "-p", "7", "--hooks", "best"}, "auto, preferred or fallback"},
         RefusedCase{{"trace", "-p", "7", "--ready-fd", "987"}, "not open"},
         RefusedCase{{"trace", "-p", "7", "--ready-fd", "1"}, "of its own"},
         RefusedCase{{"trace", "-p", "7", "--format", "xml"}, "xml"},

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0
+ * Layer 3: what is told of a socket when it is created, accepted or closed, whichever hook saw it. `sk` is what the hook
+ * calls the socket: a context or a typed pointer; both can be looked up. */
+#ifndef SOCKLEAK_SOCKET_LIFE_BPF_H
+#define SOCKLEAK_SOCKET_LIFE_BPF_H
+
+#include "emit.bpf.h"
+#include "filter.bpf.h"
+#include "read.bpf.h"
+#include "stack.bpf.h"
+#include "tracked.bpf.h"
+
+static __always_inline void sl_created(struct sl_target *target, struct sl_socket *socket, __u32 family, __u32 type,
+				       __u32 protocol)
+{
+	struct sl_socket_created *event;
+	__u32 end = 0;
+	__u64 stack;
+
+	stack = sl_user_stack(target->asid, &end);
+	event = sl_reserve(sizeof(*event));
+	if (!event)
+		return;
+	sl_fill_header(&event->header, SL_SOCKET_CREATED, sizeof(*event));
+	event->cookie = socket->cookie;
+	event->stack = stack;
+	event->stack_end = end;
+	event->netns = sl_current_netns();
+	__builtin_memset(&event->tuple, 0, sizeof(event->tuple));
+	event->tuple.family = family;
+	event->tuple.type = type;
+	event->tuple.protocol = sl_protocol(protocol);
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	sl_submit(event);
+}
+
+/* The last reference to the file is gone; runs in whoever dropped it. */
+static __always_inline void sl_closed(struct sl_socket *socket, __u64 cookie, __u32 state)
+{
+	struct task_struct *task = sl_task();
+	struct sl_socket_closed *event;
+	struct sl_target *target;
+	__u64 stack = 0, call;
+	__u8 how = SL_CLOSE_CALL;
+	struct pt_regs *regs;
+	__u32 flags, end = 0;
+
+	socket->released = 1;
+	flags = SL_LOAD(task, flags);
+	if (flags & SL_PF_KTHREAD) {
+		how = SL_CLOSE_ASYNC;
+	} else if (flags & SL_PF_EXITING) {
+		how = SL_CLOSE_EXIT;
+	} else {
+		/* Close-on-exec runs as the new image returns to user mode: the registers still say execve. */
+		regs = sl_user_regs();
+		call = regs ? SL_LOAD(regs, orig_ax) : 0;
+		if (call == 59 || call == 322)
+			how = SL_CLOSE_EXEC;
+	}
+	if (how == SL_CLOSE_CALL) {
+		target = sl_current_target();
+		if (target)
+			stack = sl_user_stack(target->asid, &end);
+	}
+	event = sl_reserve(sizeof(*event));
+	if (!event)
+		return;
+	sl_fill_header(&event->header, SL_SOCKET_CLOSED, sizeof(*event));
+	event->cookie = cookie;
+	event->stack = stack;
+	event->stack_end = end;
+	event->how = how;
+	event->state = state;
+	__builtin_memset(event->padding, 0, sizeof(event->padding));
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	sl_submit(event);
+}
+
+/* accept() on descriptor `listener_fd` returned `fd`. */
+static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
+{
+	struct sl_socket_accepted *event;
+	struct sock *sk, *listener;
+	struct sl_target *target;
+	__u32 end = 0;
+	__u64 stack;
+	__u16 family;
+
+	target = sl_current_target();
+	if (!target)
+		return;
+	sk = sl_sock_of_fd(fd);
+	if (!sk)
+		return;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (!sl_is_inet(family))
+		return;
+	stack = sl_user_stack(target->asid, &end);
+	event = sl_reserve(sizeof(*event));
+	if (!event)
+		return;
+	sl_fill_header(&event->header, SL_SOCKET_ACCEPTED, sizeof(*event));
+	event->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	if (!event->cookie && !sl_adopting) /* while adopting, the iterators will find it */
+		sl_count(SL_COUNTER_ACCEPT_WITHOUT_COOKIE);
+	event->listener_cookie = 0;
+	listener = sl_sock_of_fd(listener_fd);
+	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
+		event->listener_cookie = BPF_CORE_READ(listener, __sk_common.skc_cookie.counter);
+	event->stack = stack;
+	event->stack_end = end;
+	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	event->fd = (__s32)fd;
+	event->padding = 0;
+	sl_probe_tuple(&event->tuple, sk);
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	sl_submit(event);
+}
+
+#endif

@@ -1,0 +1,53 @@
+// The BPF programs: the build that this kernel loads, the hooks that it allows, and their maps.
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <string>
+#include <vector>
+
+#include "base/handle.hpp"
+#include "base/result.hpp"
+#include "source/hooks.hpp"
+#include "source/kernel_tables.hpp"
+
+extern "C" {
+#include "../../bpf/config.h"  // the skeleton embeds it
+}
+#include "sockleak_bpf.skel.h"
+
+namespace sockleak {
+
+class Programs {
+ public:
+  struct Settings {
+    bool follow_children = true;
+    bool copy_stacks = true;
+    HookSet hooks = HookSet::kAuto;
+  };
+
+  Result<void> load(const Settings& settings);
+  Result<void> attach();
+
+  [[nodiscard]] sockleak_bpf& operator*() const { return *skeleton_; }
+  [[nodiscard]] sockleak_bpf* operator->() const { return skeleton_.get(); }
+  [[nodiscard]] const std::vector<HookFact>& attached() const { return attached_; }
+  [[nodiscard]] const KernelTables& tables() const { return tables_; }
+  /// Programs here cannot give cookies to sockets that have none: name_sockets() before they are adopted.
+  [[nodiscard]] bool need_named_sockets() const { return build_ == Build::kBasic; }
+
+ private:
+  using Skeleton = CPtr<sockleak_bpf, &sockleak_bpf::destroy>;
+  using Link = CPtr<bpf_link, &bpf_link__destroy>;
+
+  // Destroyed in reverse: links before the skeleton.
+  Build build_ = Build::kFull;
+  UniqueFd cgroup_;
+  std::vector<Hook> hooks_;
+  Skeleton skeleton_;
+  std::vector<Link> links_;
+  std::vector<HookFact> attached_;
+  KernelTables tables_;
+};
+
+}  // namespace sockleak
