@@ -34,6 +34,10 @@ const volatile __s32 sl_self_ring = -1;
 __u64 sl_socket_operations = 0;
 __u64 sl_ring_operations = 0;
 
+/* When that was: tells how long a jiffy is. */
+__u64 sl_jiffies = 0;
+__u64 sl_jiffies_ktime = 0;
+
 __u64 sl_rings_seen = 0;
 __u64 sl_ring_lost = 0; /* records that found the ring full */
 
@@ -180,6 +184,8 @@ int sl_scan_calibrate(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file || (__u32)task->tgid != sl_self)
 		return 0;
+	sl_jiffies = bpf_jiffies64();
+	sl_jiffies_ktime = bpf_ktime_get_ns();
 	if ((__s32)ctx->fd == sl_self_socket)
 		sl_socket_operations = (__u64)file->f_op;
 	if ((__s32)ctx->fd == sl_self_ring)
