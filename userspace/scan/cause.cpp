@@ -164,6 +164,10 @@ class Inquiry {
       return set(socket, Cause::kHidden, "the descriptors of " + std::to_string(snapshot_.hidden_processes) +
                                              " processes cannot be seen");
     }
+    if (snapshot_.outer_processes) {
+      socket.ownerless.reset();
+      return set(socket, Cause::kHidden, "a process that cannot be looked at may hold it");
+    }
     set(socket, Cause::kUnknown,
         socket.file_references == 0
             ? std::string("its file is being closed, or is held by some part of the kernel")

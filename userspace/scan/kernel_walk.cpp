@@ -7,8 +7,8 @@
 #include <linux/io_uring.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -320,10 +320,13 @@ bool KernelWalk::Programs::run(const bpf_program* program, Assembly* assembly, P
 Result<Snapshot> KernelWalk::Programs::take(const Progress& progress) {
   const Duration began = clock_now(CLOCK_MONOTONIC);
   skeleton_->bss->sl_rings_seen = 0;
+  struct stat pid_namespace{};
   skeleton_->bss->sl_ring_lost = 0;
   Assembly assembly(jiffies_per_second(skeleton_->bss->sl_jiffies, Duration(skeleton_->bss->sl_jiffies_ktime)));
   Snapshot& snapshot = assembly.snapshot;
   snapshot.through_bpf = true;
+  // Iterators see the processes of the reader's pid namespace; the initial one has a fixed number (PROC_PID_INIT_INO).
+  snapshot.outer_processes = stat("/proc/self/ns/pid", &pid_namespace) != 0 || pid_namespace.st_ino != 0xEFFFFFFC;
   bool whole = true;
   const auto step = [&](const char* what) { progress(what, assembly.records()); };
 
@@ -351,15 +354,19 @@ Result<Snapshot> KernelWalk::Programs::take(const Progress& progress) {
     step("io_uring rings");
     whole = run(skeleton_->progs.sl_scan_rings, &assembly) && whole;
   }
+  if (snapshot.outer_processes) snapshot.gaps.emplace_back("processes outside this pid namespace");
+  snapshot.outer_processes = snapshot.outer_processes || unreadable > 0;
   assembly.distribute_holders();
   find_causes(snapshot);
-  const auto unexplained = [](const ScanSocket& socket) { return socket.cause == Cause::kUnknown; };
+  const auto unexplained = [](const ScanSocket& socket) { return socket.cause == Cause::kUnknown || socket.cause == Cause::kHidden;
+  };
   if (everything_ && std::any_of(snapshot.sockets.begin(), snapshot.sockets.end(), unexplained)) {
     step("mappings");
     whole = run(skeleton_->progs.sl_scan_mappings, &assembly) && whole;
     assembly.distribute_holders();
   }
   snapshot.descriptors = descriptor_use(snapshot.tasks);
+
 
   if (!refused.empty()) {
     snapshot.gaps.push_back(std::to_string(refused.size()) +

@@ -127,6 +127,7 @@ struct Snapshot {
   std::vector<NetworkNamespace> namespaces;
   std::vector<std::string> gaps;        // what could not be seen, a sentence each
   std::uint64_t hidden_processes = 0;   // whose descriptors could not be read
+  bool outer_processes = false;         // some processes, in or outside our pid namespace, cannot be looked at
 };
 
 /// Told now and then what is being done; decides itself what to show.
