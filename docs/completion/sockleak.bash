@@ -38,12 +38,20 @@ _sockleak() {
       mapfile -t COMPREPLY < <(compgen -W "10s 30s 1m 5m" -- "$cur")
       return
       ;;
-    -T | --top | --ready-fd | --max-leaks | --leak-exit-code) return ;;
+    -T | --top | --ready-fd | --max-leaks | --leak-exit-code | --max-port-use | --max-close-wait | --max-ownerless) return ;;
   esac
   case $command in
-    "") word="trace check report doctor -h --help --version" ;;
+    "") word="trace check scan report doctor -h --help --version" ;;
     trace) word="$session --" ;;
     check) word="$session --max-leaks --leak-exit-code --" ;;
+    scan)
+      word="-i --interval -d --duration --max-port-use --max-close-wait --max-ownerless"
+      word+=" -o --format --json -l --list -T --top -q -v -h --help"
+      if [[ $cur != -* ]]; then
+        word="state exclude src dst sport dport proto family pid comm cgroup netns cookie inode age ownerless cause"
+        word+=" and or not"
+      fi
+      ;;
     report)
       word="$judging $output"
       if [[ $cur != -* ]]; then

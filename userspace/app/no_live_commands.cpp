@@ -17,6 +17,9 @@ Result<int> run_trace(const Options&) {
 Result<int> run_check(const Options&) {
   return no_live("check");
 }
+Result<int> run_scan(const Options&) {
+  return no_live("scan");
+}
 Result<int> run_doctor(const Options&) {
   return no_live("doctor");
 }

@@ -10,14 +10,23 @@
 namespace sockleak {
 namespace {
 
-constexpr const char* kCommands = "trace, check, report or doctor";
+constexpr const char* kCommands = "trace, check, scan, report or doctor";
 
 constexpr const char* kExamples = R"(Examples:
   sockleak trace -p 812 -d 1m                    watch a running server for a minute
   sockleak check -- ./run-tests                  fail when the tests leak sockets
   sockleak trace -p 812 --record orders.slk      record here ...
   sockleak report orders.slk                     ... and read anywhere
+  sockleak scan                                  every socket that is there, and why
   sockleak doctor                                what this machine allows)";
+constexpr const char* kScanExamples = R"(Examples:
+  sockleak scan                                  what is wrong with sockets on this machine
+  sockleak scan state close-wait age 1m          long unanswered closes, by holder
+  sockleak scan ownerless --list                 each socket without a descriptor, and its cause
+  sockleak scan 'dst 10.0.0.9 and not dport = :443' -i 5s
+  sockleak scan --max-port-use 60 --max-close-wait 100 -q   a monitoring check
+Filter words: state exclude src dst sport dport proto family pid comm cgroup netns cookie inode age ownerless cause
+and or not ( ), with values as ss takes them.)";
 constexpr const char* kTraceExamples = R"(Examples:
   sockleak trace -p 812                          until Ctrl-C, then the report
   sockleak trace -p 812,813 -d 1m --older 30s    two processes, patient with CLOSE_WAIT
@@ -81,6 +90,33 @@ void add_output(CLI::App& app, RawOptions& raw) {
   app.add_flag("--no-color", raw.no_color, "Never colour the output")->group("Output");
 }
 
+void add_scan(CLI::App& app, RawOptions& raw) {
+  app.add_option("FILTER", raw.filter, "Which sockets, in ss's words; all if there is none");
+  app.add_option("-i,--interval", raw.interval, "Scan again and again, and estimate when ports run out")
+      ->type_name("DUR")
+      ->group("Session");
+  app.add_option("-d,--duration", raw.duration, "With -i: end after this time")->type_name("DUR")->group("Session");
+  app.add_option("--max-port-use", raw.max_port_use, "Fail if more of the ephemeral ports are used anywhere")
+      ->type_name("PERCENT")
+      ->group("Judgement");
+  app.add_option("--max-close-wait", raw.max_close_wait, "Fail if more sockets are in CLOSE_WAIT")
+      ->type_name("N")
+      ->group("Judgement");
+  app.add_option("--max-ownerless", raw.max_ownerless, "Fail if more sockets are ownerless")
+      ->type_name("N")
+      ->group("Judgement");
+  app.add_option("-o", raw.output, "Write to this file")->type_name("FILE")->group("Output");
+  app.add_option("--format", raw.formats, "text (default) or json; may be repeated with different files")
+      ->type_name("FORMAT[=FILE]")
+      ->group("Output")
+      ->allow_extra_args(false);
+  app.add_flag("--json", raw.json, "Short for --format json")->group("Output");
+  app.add_flag("-l,--list", raw.list, "List every socket that the filter means")->group("Output");
+  app.add_option("-T,--top", raw.top, "Lines per section (default 10, 0 for all)")->type_name("N")->group("Output");
+  app.add_flag("-q", raw.quiet, "No progress and no warnings")->group("Output");
+  app.add_flag("-v", raw.verbose, "Say what is being done")->group("Output");
+}
+
 void add_record(CLI::App& app, RawOptions& raw) {
   app.add_option("--record", raw.record, "Record the session for `sockleak report`")
       ->type_name("FILE.slk")
@@ -128,6 +164,7 @@ class CommandLine {
     report_->add_option("FILE.slk", raw_.recordings, "Recordings");
     add_judging(*report_, raw_);
     add_output(*report_, raw_);
+    add_scan(*scan_, raw_);
     doctor_->add_flag("--json", raw_.json, "Machine-readable");
     doctor_->add_flag("--no-color", raw_.no_color, "Never colour the output");
   }
@@ -159,6 +196,7 @@ class CommandLine {
   [[nodiscard]] Subcommand subcommand() const {
     if (trace_->parsed()) return Subcommand::kTrace;
     if (check_->parsed()) return Subcommand::kCheck;
+    if (scan_->parsed()) return Subcommand::kScan;
     return report_->parsed() ? Subcommand::kReport : Subcommand::kDoctor;
   }
 
@@ -181,6 +219,7 @@ class CommandLine {
   CLI::App app_{"sockleak names the code path that leaks sockets.", "sockleak"};
   CLI::App* trace_ = add_command(app_, "trace", "Watch processes or a command, then report", kTraceExamples);
   CLI::App* check_ = add_command(app_, "check", "The same for tests: the exit status says if it leaks", kCheckExamples);
+  CLI::App* scan_ = add_command(app_, "scan", "One look at every socket: holders, causes, ports", kScanExamples);
   CLI::App* report_ = add_command(app_, "report", "Judge and print recordings again", kReportExamples);
   CLI::App* doctor_ = add_command(app_, "doctor", "What this kernel and these privileges allow", kDoctorExamples);
 };

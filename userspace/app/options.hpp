@@ -14,7 +14,7 @@
 
 namespace sockleak {
 
-enum class Subcommand : std::uint8_t { kTrace, kCheck, kReport, kDoctor };
+enum class Subcommand : std::uint8_t { kTrace, kCheck, kReport, kDoctor, kScan };
 enum class Format : std::uint8_t { kText, kJson };
 
 /// One report to write.
@@ -56,6 +56,12 @@ struct Options {
 
   // report.
   std::vector<std::string> recordings;
+
+  // scan.
+  std::string filter;  // as typed, and known to be one
+  bool list = false;
+  std::optional<double> max_port_use;  // percent
+  std::optional<std::uint64_t> max_close_wait, max_ownerless;
 };
 
 /// What was asked for was words: --help or --version. They go to stdout, exit status 0.

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/text.hpp"
+#include "filter/filter.hpp"
 
 namespace sockleak {
 namespace {
@@ -120,6 +121,28 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
   return {};
 }
 
+[[nodiscard]] Result<void> take_scan(const RawOptions& raw, Options& options) {
+  if (options.subcommand != Subcommand::kScan) return {};
+  for (const std::string& word : raw.filter) options.filter += (options.filter.empty() ? "" : " ") + word;
+  if (auto filter = Filter::parse(options.filter); !filter) return tl::unexpected(filter.error());
+  options.list = raw.list;
+  if (raw.top.empty()) options.top = 10;
+  if (!raw.max_port_use.empty()) {
+    auto percent = number("--max-port-use", raw.max_port_use, 100);
+    if (!percent) return tl::unexpected(percent.error());
+    options.max_port_use = static_cast<double>(*percent);
+  }
+  const auto take = [](const char* option, const std::string& text, std::optional<std::uint64_t>& into) -> Result<void> {
+    if (text.empty()) return {};
+    auto most = number(option, text, std::numeric_limits<std::uint32_t>::max());
+    if (!most) return tl::unexpected(most.error());
+    into = *most;
+    return {};
+  };
+  if (auto ok = take("--max-close-wait", raw.max_close_wait, options.max_close_wait); !ok) return ok;
+  return take("--max-ownerless", raw.max_ownerless, options.max_ownerless);
+}
+
 [[nodiscard]] Result<void> take_values(const RawOptions& raw, Options& options) {
   auto pids = pids_of(raw.pids);
   if (!pids) return tl::unexpected(pids.error());
@@ -146,7 +169,7 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
   options.color = !raw.no_color;
   options.json = raw.json;
   options.recordings = raw.recordings;
-  return {};
+  return take_scan(raw, options);
 }
 
 /// What cannot be meant together.

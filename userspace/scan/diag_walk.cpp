@@ -1,0 +1,240 @@
+#include "scan/diag_walk.hpp"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <unordered_map>
+
+#include "scan/descriptors.hpp"
+#include "scan/namespaces.hpp"
+
+namespace sockleak {
+namespace {
+
+using Directory = CPtr<DIR, &closedir>;
+using NetlinkSocket = CPtr<mnl_socket, &mnl_socket_close>;
+
+Duration clock_now(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+struct Listing {
+  std::vector<ScanSocket>& sockets;
+  Protocol protocol;
+  NetnsId netns;
+};
+
+Endpoint endpoint(std::uint8_t family, const __be32 (&address)[4], __be16 port) {
+  Endpoint out;
+  out.family = static_cast<Family>(family);
+  std::memcpy(out.address.data(), address, family == AF_INET ? 4 : 16);
+  out.port = ntohs(port);
+  return out;
+}
+
+int on_attribute(const nlattr* attribute, void* context) {
+  ScanSocket& socket = *static_cast<ScanSocket*>(context);
+  if (mnl_attr_get_type(attribute) != INET_DIAG_INFO || socket.state == TcpState::kListen) return MNL_CB_OK;
+  tcp_info info{};
+  std::memcpy(&info, mnl_attr_get_payload(attribute), std::min<std::size_t>(mnl_attr_get_payload_len(attribute), sizeof(info)));
+  socket.rx_bytes = info.tcpi_bytes_received;
+  socket.tx_bytes = info.tcpi_bytes_acked;
+  const std::uint32_t peer = std::min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv);
+  socket.since_peer = std::chrono::milliseconds(peer);
+  socket.idle = std::chrono::milliseconds(std::min(peer, info.tcpi_last_data_sent));
+  return MNL_CB_OK;
+}
+
+int on_message(const nlmsghdr* header, void* context) {
+  Listing& listing = *static_cast<Listing*>(context);
+  if (mnl_nlmsg_get_payload_len(header) < sizeof(inet_diag_msg)) return MNL_CB_OK;
+  inet_diag_msg message{};
+  std::memcpy(&message, mnl_nlmsg_get_payload(header), sizeof(message));
+  ScanSocket socket;
+  socket.cookie = SocketId{message.id.idiag_cookie[0] | static_cast<std::uint64_t>(message.id.idiag_cookie[1]) << 32U};
+  socket.inode = message.idiag_inode;
+  socket.state = static_cast<TcpState>(message.idiag_state <= 12 ? message.idiag_state : 0);
+  socket.addresses = {endpoint(message.idiag_family, message.id.idiag_src, message.id.idiag_sport),
+                      endpoint(message.idiag_family, message.id.idiag_dst, message.id.idiag_dport), listing.protocol};
+  socket.netns = listing.netns;
+  socket.uid = message.idiag_uid;
+  if (listing.protocol == Protocol::kTcp) {
+    socket.mini = socket.state == TcpState::kTimeWait || socket.state == TcpState::kSynRecv ||
+                  socket.state == TcpState::kNewSynRecv;
+    socket.has_port = true;
+    socket.blocks_port = socket.state == TcpState::kListen;
+    // A closed socket is never ESTABLISHED or CLOSE_WAIT (tcp_close), so without an inode those are not accepted yet.
+    const bool ending = socket.state == TcpState::kFinWait1 || socket.state == TcpState::kFinWait2 ||
+                        socket.state == TcpState::kClosing || socket.state == TcpState::kLastAck;
+    socket.has_socket = message.idiag_inode != 0;
+    socket.dead = !socket.has_socket && ending;
+    // The timer that ends FIN_WAIT2 without a socket is a TIME_WAIT entry's (inet_diag shows its substate).
+    if (socket.state == TcpState::kFinWait2 && message.idiag_timer == 3) {
+      socket.mini = true;
+      socket.substate = TcpState::kFinWait2;
+      socket.state = TcpState::kTimeWait;
+    }
+    if (socket.state == TcpState::kTimeWait) socket.time_wait_left = std::chrono::milliseconds(message.idiag_expires);
+    if (socket.state == TcpState::kListen) {
+      socket.ack_backlog = message.idiag_rqueue;
+      socket.max_ack_backlog = message.idiag_wqueue;
+    } else {
+      socket.receive_queue = message.idiag_rqueue;
+      socket.send_queue = message.idiag_wqueue;
+    }
+  } else {
+    socket.has_socket = message.idiag_inode != 0;
+  }
+  socket.has_file = socket.has_socket;
+  if (listing.protocol == Protocol::kTcp) mnl_attr_parse(header, sizeof(inet_diag_msg), on_attribute, &socket);
+  listing.sockets.push_back(std::move(socket));
+  return MNL_CB_OK;
+}
+
+Result<void> dump(mnl_socket* netlink, std::uint8_t family, std::uint8_t protocol, Listing& listing) {
+  alignas(nlmsghdr) std::array<char, 1024> request{};
+  nlmsghdr* header = mnl_nlmsg_put_header(request.data());
+  header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  auto* wanted = static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(header, sizeof(inet_diag_req_v2)));
+  wanted->sdiag_family = family;
+  wanted->sdiag_protocol = protocol;
+  wanted->idiag_ext = 1U << (INET_DIAG_INFO - 1U);
+  wanted->idiag_states = ~0U;
+  if (mnl_socket_sendto(netlink, header, header->nlmsg_len) < 0) {
+    return fail_os(ErrorKind::kCannotTrace, "cannot ask sock_diag");
+  }
+  std::vector<char> answer(64 * 1024);
+  while (true) {
+    const ssize_t n = mnl_socket_recvfrom(netlink, answer.data(), answer.size());
+    if (n < 0) return fail_os(ErrorKind::kCannotTrace, "cannot read from sock_diag");
+    const int more = mnl_cb_run(answer.data(), static_cast<std::size_t>(n), 0, 0, on_message, &listing);
+    if (more < 0) return fail_os(ErrorKind::kCannotTrace, "sock_diag refuses");
+    if (more == MNL_CB_STOP) return {};
+  }
+}
+
+/// The inode of "socket:[123]"; 0 if it is something else.
+std::uint64_t socket_inode(int directory, const char* name) {
+  std::array<char, 64> target{};
+  const ssize_t n = readlinkat(directory, name, target.data(), target.size());
+  constexpr std::string_view kPrefix = "socket:[";
+  const std::string_view text(target.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  if (!text.starts_with(kPrefix)) return 0;
+  std::uint64_t inode = 0;
+  std::from_chars(text.data() + kPrefix.size(), text.data() + text.size(), inode);
+  return inode;
+}
+
+std::optional<std::uint32_t> number_of(const char* name) {
+  std::uint32_t number = 0;
+  const char* end = name + std::strlen(name);
+  const auto [stop, error] = std::from_chars(name, end, number);
+  if (error != std::errc() || stop != end) return {};
+  return number;
+}
+
+void find_holders(Snapshot& snapshot, std::vector<Pid>& seen) {
+  std::unordered_map<std::uint64_t, std::size_t> by_inode;
+  for (std::size_t i = 0; i < snapshot.sockets.size(); ++i) {
+    if (snapshot.sockets[i].inode != 0) by_inode.emplace(snapshot.sockets[i].inode, i);
+  }
+  const Directory processes(opendir("/proc"));
+  if (!processes) return;
+  while (const dirent* process = readdir(processes.get())) {
+    const auto pid = number_of(process->d_name);
+    if (!pid || *pid == static_cast<std::uint32_t>(getpid())) continue;
+    const std::string path = std::string("/proc/") + process->d_name;
+    const Directory tasks(opendir((path + "/task").c_str()));
+    bool visible = true;
+    while (const dirent* task = tasks ? readdir(tasks.get()) : nullptr) {
+      const auto tid = number_of(task->d_name);
+      if (!tid) continue;
+      const Directory files(opendir((path + "/task/" + task->d_name + "/fd").c_str()));
+      if (!files) {
+        visible = visible && errno != EACCES && errno != EPERM;
+        break;
+      }
+      const std::string comm = first_line(path + "/comm");
+      while (const dirent* file = readdir(files.get())) {
+        const auto fd = number_of(file->d_name);
+        if (!fd) continue;
+        const std::uint64_t inode = socket_inode(dirfd(files.get()), file->d_name);
+        const auto at = inode == 0 ? by_inode.end() : by_inode.find(inode);
+        if (at == by_inode.end()) continue;
+        std::vector<ScanHolder>& holders = snapshot.sockets[at->second].holders;
+        const auto same = [&](const ScanHolder& other) {
+          return other.pid.value == *pid && other.place.value == static_cast<std::int32_t>(*fd);
+        };
+        if (std::any_of(holders.begin(), holders.end(), same)) continue;  // threads share their table
+        holders.push_back({Via::kDescriptor, Pid{*pid}, Pid{*tid}, Fd{static_cast<std::int32_t>(*fd)}, false, false,
+                           comm, 0});
+      }
+    }
+    if (visible) {
+      seen.push_back(Pid{*pid});
+    } else {
+      ++snapshot.hidden_processes;
+    }
+  }
+}
+
+}  // namespace
+
+Result<Snapshot> take_through_sock_diag(const Progress& progress) {
+  const Duration began = clock_now(CLOCK_MONOTONIC);
+  Snapshot snapshot;
+  std::uint64_t unused = 0;
+  NetnsId own{0};
+  for (const NamespaceDoor& door : find_namespaces(unused)) {
+    if (door.own) own = door.id;
+  }
+  NetworkNamespace facts = read_settings(own);
+  facts.walked = true;
+  snapshot.namespaces.push_back(std::move(facts));
+  const NetlinkSocket netlink(mnl_socket_open(NETLINK_SOCK_DIAG));
+  if (!netlink || mnl_socket_bind(netlink.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
+    return fail_os(ErrorKind::kCannotTrace, "cannot open sock_diag");
+  }
+  for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
+    for (const auto& [number, protocol] : {std::pair(IPPROTO_TCP, Protocol::kTcp), std::pair(IPPROTO_UDP, Protocol::kUdp)}) {
+      Listing listing{snapshot.sockets, protocol, own};
+      if (auto ok = dump(netlink.get(), family, static_cast<std::uint8_t>(number), listing); !ok) {
+        // UDP's part of sock_diag may be missing (CONFIG_INET_UDP_DIAG).
+        if (protocol == Protocol::kTcp) return tl::unexpected<Error>(ok.error());
+        snapshot.gaps.emplace_back("UDP sockets could not be listed: " + ok.error().message());
+      }
+      progress("sockets", snapshot.sockets.size());
+    }
+  }
+  std::vector<Pid> seen;
+  find_holders(snapshot, seen);
+  progress("descriptors", snapshot.sockets.size());
+  snapshot.descriptors = descriptor_use_in_proc(seen);
+  snapshot.gaps.emplace_back("other network namespaces, sockets that ss cannot show, and ports blocked by connected "
+                             "sockets that called bind() (needs CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN; run as root)");
+  if (snapshot.hidden_processes > 0) {
+    snapshot.gaps.push_back("the descriptors of " + std::to_string(snapshot.hidden_processes) +
+                            " processes (needs CAP_SYS_PTRACE)");
+  }
+  snapshot.taken = clock_now(CLOCK_BOOTTIME);
+  snapshot.seconds = seconds(clock_now(CLOCK_MONOTONIC) - began);
+  return snapshot;
+}
+
+}  // namespace sockleak
