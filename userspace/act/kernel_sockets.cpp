@@ -1,0 +1,87 @@
+#include "act/kernel_sockets.hpp"
+
+#include <algorithm>
+
+namespace sockleak::act {
+namespace {
+
+/// Whether reading every thread's table, too, could name a holder that the processes' tables do not.
+[[nodiscard]] bool some_holder_is_missing(const std::vector<SocketFacts>& sockets) {
+  return std::any_of(sockets.begin(), sockets.end(), [](const SocketFacts& socket) {
+    return socket.cause == Cause::kUnknown && socket.inode != 0;
+  });
+}
+
+}  // namespace
+
+Result<DiagSockets> DiagSockets::open(std::filesystem::path proc) {
+  DiagSockets sockets(std::move(proc));
+  const NetworkNamespaces namespaces = find_network_namespaces(sockets.proc_);
+  if (namespaces.list.empty()) {
+    return fail(ErrorKind::kCannotTrace, "cannot tell the network namespace", "is /proc mounted?");
+  }
+  const NetworkNamespace& home = namespaces.list.front();
+  for (const NetworkNamespace& there : namespaces.list) {
+    const auto inside = InNetworkNamespace::enter(there, home);
+    if (!inside) {
+      sockets.unseen_.push_back(inside.error().message() + " (" + inside.error().hint + ')');
+      continue;
+    }
+    auto socket = DiagSocket::open();
+    if (!socket) return tl::unexpected(socket.error());
+    sockets.places_.push_back({there.id, std::move(*socket)});
+  }
+  if (namespaces.hidden != 0) {
+    sockets.unseen_.push_back("the network namespaces of " + std::to_string(namespaces.hidden) +
+                              " processes (needs CAP_SYS_PTRACE)");
+  }
+  return sockets;
+}
+
+Result<SocketList> DiagSockets::list() {
+  SocketList out;
+  out.unseen = unseen_;
+  for (Place& place : places_) {
+    for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
+      for (const Family family : {Family::kInet, Family::kInet6}) {
+        auto dump = place.socket.dump(family, protocol);
+        if (!dump) return tl::unexpected(dump.error());
+        if (!dump->whole) out.unseen.push_back("some sockets: the kernel's table changed while it was read");
+        for (SocketFacts& socket : dump->sockets) {
+          socket.netns = place.netns;
+          out.sockets.push_back(std::move(socket));
+        }
+      }
+    }
+  }
+  SocketHolders holders = find_socket_holders(proc_, false);
+  explain(out.sockets, holders);
+  if (some_holder_is_missing(out.sockets)) {
+    holders = find_socket_holders(proc_, true);
+    explain(out.sockets, holders);
+  }
+  if (holders.hidden != 0) {
+    out.unseen.push_back("the descriptors of " + std::to_string(holders.hidden) + " processes (needs CAP_SYS_PTRACE)");
+  }
+  return out;
+}
+
+Result<std::vector<int>> DiagSockets::destroy(std::span<const SocketFacts* const> sockets) {
+  std::vector<int> answers(sockets.size(), ENOENT);
+  for (Place& place : places_) {
+    std::vector<const SocketFacts*> here;
+    std::vector<std::size_t> positions;
+    for (std::size_t i = 0; i < sockets.size(); ++i) {
+      if (sockets[i]->netns != place.netns) continue;
+      here.push_back(sockets[i]);
+      positions.push_back(i);
+    }
+    if (here.empty()) continue;
+    const auto there = place.socket.destroy(here);
+    if (!there) return tl::unexpected(there.error());
+    for (std::size_t i = 0; i < here.size(); ++i) answers[positions[i]] = (*there)[i];
+  }
+  return answers;
+}
+
+}  // namespace sockleak::act
