@@ -41,6 +41,8 @@ Result<int> run(const Options& options) {
       return run_check(options);
     case Subcommand::kReport:
       return run_report(options);
+    case Subcommand::kDestroy:
+      return run_destroy(options);
     case Subcommand::kDoctor:
       return run_doctor(options);
   }

@@ -82,7 +82,7 @@ Result<std::vector<StepResult>> carry_out(const Plan& plan, KernelSockets& kerne
     }
   }
   if (count == 0) return results;
-  const auto after = kernel.list();
+  const auto after = kernel.list_states();
   if (!after) return tl::unexpected(after.error());
   verify(plan, *after, results);
   return results;

@@ -14,8 +14,10 @@ namespace sockleak::act {
 /// Large enough for any one request.
 inline constexpr std::size_t kRequestBytes = 128;
 
-/// Appends a request for every socket of a family and protocol, whatever its state.
-void put_dump(std::vector<std::byte>& out, Family family, Protocol protocol, std::uint32_t sequence);
+/// Appends a request for every socket of a family and protocol, whatever its state. `with_silence`: for TCP also how
+/// long each has been silent.
+void put_dump(std::vector<std::byte>& out, Family family, Protocol protocol, std::uint32_t sequence,
+              bool with_silence);
 
 /// Appends SOCK_DESTROY of exactly this socket: the kernel finds a socket by its addresses and refuses (ENOENT) if its
 /// cookie is another. Not for sockets without a cookie: the all-ones and all-zeros cookies mean "any" or nobody.

@@ -39,9 +39,9 @@ Result<void> DiagSocket::receive(Protocol protocol, Replies& into) {
   return {};
 }
 
-Result<DiagSocket::Dump> DiagSocket::dump(Family family, Protocol protocol) {
+Result<DiagSocket::Dump> DiagSocket::dump(Family family, Protocol protocol, bool with_silence) {
   std::vector<std::byte> request;
-  put_dump(request, family, protocol, ++sequence_);
+  put_dump(request, family, protocol, ++sequence_, with_silence);
   if (mnl_socket_sendto(socket_.get(), request.data(), request.size()) < 0) {
     return fail_os(ErrorKind::kCannotTrace, "cannot ask the kernel for its sockets");
   }

@@ -38,13 +38,13 @@ Result<DiagSockets> DiagSockets::open(std::filesystem::path proc) {
   return sockets;
 }
 
-Result<SocketList> DiagSockets::list() {
+Result<SocketList> DiagSockets::dump(bool with_silence) {
   SocketList out;
   out.unseen = unseen_;
   for (Place& place : places_) {
     for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
       for (const Family family : {Family::kInet, Family::kInet6}) {
-        auto dump = place.socket.dump(family, protocol);
+        auto dump = place.socket.dump(family, protocol, with_silence && protocol == Protocol::kTcp);
         if (!dump) return tl::unexpected(dump.error());
         if (!dump->whole) out.unseen.push_back("some sockets: the kernel's table changed while it was read");
         for (SocketFacts& socket : dump->sockets) {
@@ -54,6 +54,13 @@ Result<SocketList> DiagSockets::list() {
       }
     }
   }
+  return out;
+}
+
+Result<SocketList> DiagSockets::list(bool with_silence) {
+  auto dumped = dump(with_silence);
+  if (!dumped) return dumped;
+  SocketList& out = *dumped;
   SocketHolders holders = find_socket_holders(proc_, false);
   explain(out.sockets, holders);
   if (some_holder_is_missing(out.sockets)) {
@@ -61,9 +68,10 @@ Result<SocketList> DiagSockets::list() {
     explain(out.sockets, holders);
   }
   if (holders.hidden != 0) {
+    out.all_holders_seen = false;
     out.unseen.push_back("the descriptors of " + std::to_string(holders.hidden) + " processes (needs CAP_SYS_PTRACE)");
   }
-  return out;
+  return dumped;
 }
 
 Result<std::vector<int>> DiagSockets::destroy(std::span<const SocketFacts* const> sockets) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct SocketFacts {
   std::uint32_t uid = 0;
   std::uint32_t receive_queue = 0;      // of a listener: connections that wait to be accepted
   bool mptcp = false;
+  std::optional<Duration> silent;       // since its last data; it is at least that old
 
   Cause cause = Cause::kUnknown;
   std::vector<FdHolder> holders;        // of kUnaccepted: the listener's

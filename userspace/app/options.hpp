@@ -7,13 +7,14 @@
 #include <variant>
 #include <vector>
 
+#include "app/destroy_options.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 
 namespace sockleak {
 
-enum class Subcommand : std::uint8_t { kTrace, kCheck, kReport, kDoctor };
+enum class Subcommand : std::uint8_t { kTrace, kCheck, kReport, kDestroy, kDoctor };
 enum class Format : std::uint8_t { kText, kJson };
 
 /// One report to write.
@@ -46,7 +47,7 @@ struct Options {
   bool quiet = false;
   bool verbose = false;
   bool color = true;  // where the output can show it
-  bool json = false;  // doctor
+  bool json = false;  // doctor, destroy
 
   // check.
   std::uint64_t max_leaks = 0;
@@ -54,6 +55,8 @@ struct Options {
 
   // report.
   std::vector<std::string> recordings;
+
+  DestroyOptions destroy;
 };
 
 /// What was asked for was words: --help or --version. They go to stdout, exit status 0.

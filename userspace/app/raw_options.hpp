@@ -14,6 +14,7 @@ struct RawOptions {
   std::vector<std::string> pids, formats, recordings;
   std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user;
   bool no_children = false, no_snapshot = false, json = false, quiet = false, verbose = false, no_color = false;
+  RawDestroyOptions destroy;
 };
 
 /// In quotes, and harmless to a terminal.
