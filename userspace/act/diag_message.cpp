@@ -134,12 +134,12 @@ void parse_error(const nlmsghdr* header, Replies& into) {
 }  // namespace
 
 void put_dump(std::vector<std::byte>& out, Family family, Protocol protocol, std::uint32_t sequence,
-              bool with_silence) {
+              bool with_details) {
   put_request(out, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, sequence, [&](inet_diag_req_v2& request) {
     request.sdiag_family = static_cast<__u8>(family);
     request.sdiag_protocol = static_cast<__u8>(protocol);
     request.idiag_states = kEveryState;
-    if (with_silence) request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
+    if (with_details) request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
   });
 }
 

@@ -39,9 +39,9 @@ Result<void> DiagSocket::receive(Protocol protocol, Replies& into) {
   return {};
 }
 
-Result<DiagSocket::Dump> DiagSocket::dump(Family family, Protocol protocol, bool with_silence) {
+Result<DiagSocket::Dump> DiagSocket::dump(Family family, Protocol protocol, bool with_details) {
   std::vector<std::byte> request;
-  put_dump(request, family, protocol, ++sequence_, with_silence);
+  put_dump(request, family, protocol, ++sequence_, with_details);
   if (mnl_socket_sendto(socket_.get(), request.data(), request.size()) < 0) {
     return fail_os(ErrorKind::kCannotTrace, "cannot ask the kernel for its sockets");
   }

@@ -22,7 +22,7 @@ class DiagSocket {
     bool whole = true;
   };
   /// A kernel without the diag module of the protocol has none to show.
-  Result<Dump> dump(Family family, Protocol protocol, bool with_silence = false);
+  Result<Dump> dump(Family family, Protocol protocol, bool with_details = false);
 
   /// The kernel's answer for each socket, in order: 0, or an errno. A request without an answer is EIO.
   Result<std::vector<int>> destroy(std::span<const SocketFacts* const> sockets);

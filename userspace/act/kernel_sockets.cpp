@@ -5,6 +5,11 @@
 namespace sockleak::act {
 namespace {
 
+[[nodiscard]] std::string of_processes(std::size_t count) {
+  return " of " + std::to_string(count) + (count == 1 ? " process" : " processes") +
+         " (not permitted: CAP_SYS_PTRACE is missing, or a security policy forbids it)";
+}
+
 /// Whether reading every thread's table, too, could name a holder that the processes' tables do not.
 [[nodiscard]] bool some_holder_is_missing(const std::vector<SocketFacts>& sockets) {
   return std::any_of(sockets.begin(), sockets.end(), [](const SocketFacts& socket) {
@@ -32,19 +37,18 @@ Result<DiagSockets> DiagSockets::open(std::filesystem::path proc) {
     sockets.places_.push_back({there.id, std::move(*socket)});
   }
   if (namespaces.hidden != 0) {
-    sockets.unseen_.push_back("the network namespaces of " + std::to_string(namespaces.hidden) +
-                              " processes (needs CAP_SYS_PTRACE)");
+    sockets.unseen_.push_back("the network namespaces" + of_processes(namespaces.hidden));
   }
   return sockets;
 }
 
-Result<SocketList> DiagSockets::dump(bool with_silence) {
+Result<SocketList> DiagSockets::dump(bool with_details) {
   SocketList out;
   out.unseen = unseen_;
   for (Place& place : places_) {
     for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
       for (const Family family : {Family::kInet, Family::kInet6}) {
-        auto dump = place.socket.dump(family, protocol, with_silence && protocol == Protocol::kTcp);
+        auto dump = place.socket.dump(family, protocol, with_details && protocol == Protocol::kTcp);
         if (!dump) return tl::unexpected(dump.error());
         if (!dump->whole) out.unseen.push_back("some sockets: the kernel's table changed while it was read");
         for (SocketFacts& socket : dump->sockets) {
@@ -57,8 +61,8 @@ Result<SocketList> DiagSockets::dump(bool with_silence) {
   return out;
 }
 
-Result<SocketList> DiagSockets::list(bool with_silence) {
-  auto dumped = dump(with_silence);
+Result<SocketList> DiagSockets::list() {
+  auto dumped = dump(true);
   if (!dumped) return dumped;
   SocketList& out = *dumped;
   SocketHolders holders = find_socket_holders(proc_, false);
@@ -69,7 +73,7 @@ Result<SocketList> DiagSockets::list(bool with_silence) {
   }
   if (holders.hidden != 0) {
     out.all_holders_seen = false;
-    out.unseen.push_back("the descriptors of " + std::to_string(holders.hidden) + " processes (needs CAP_SYS_PTRACE)");
+    out.unseen.push_back("the descriptors" + of_processes(holders.hidden));
   }
   return dumped;
 }

@@ -22,8 +22,8 @@ struct SocketList {
 class KernelSockets {
  public:
   virtual ~KernelSockets() = default;
-  /// Every TCP and UDP socket now, explained. `with_silence` costs a little more.
-  [[nodiscard]] virtual Result<SocketList> list(bool with_silence) = 0;
+  /// Every TCP and UDP socket now, explained.
+  [[nodiscard]] virtual Result<SocketList> list() = 0;
   /// Only which sockets there are now, and their states.
   [[nodiscard]] virtual Result<SocketList> list_states() = 0;
   /// The kernel's answer for each, in order: 0, or an errno (ENOENT: no socket with this cookie at this address).
@@ -34,7 +34,7 @@ class KernelSockets {
 class DiagSockets final : public KernelSockets {
  public:
   static Result<DiagSockets> open(std::filesystem::path proc = "/proc");
-  [[nodiscard]] Result<SocketList> list(bool with_silence) override;
+  [[nodiscard]] Result<SocketList> list() override;
   [[nodiscard]] Result<SocketList> list_states() override { return dump(false); }
   [[nodiscard]] Result<std::vector<int>> destroy(std::span<const SocketFacts* const> sockets) override;
 
@@ -44,7 +44,7 @@ class DiagSockets final : public KernelSockets {
     DiagSocket socket;
   };
   explicit DiagSockets(std::filesystem::path proc) : proc_(std::move(proc)) {}
-  [[nodiscard]] Result<SocketList> dump(bool with_silence);
+  [[nodiscard]] Result<SocketList> dump(bool with_details);
   std::filesystem::path proc_;
   std::vector<Place> places_;
   std::vector<std::string> unseen_;

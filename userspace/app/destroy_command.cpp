@@ -114,10 +114,14 @@ class Destroy {
 
  private:
   [[nodiscard]] Result<std::vector<act::SocketFacts>> name_sockets() {
-    auto list = kernel_.list(selection_.filter.mentions("age"));
+    auto list = kernel_.list();
     if (!list) return tl::unexpected(list.error());
-    for (const std::string& unseen : list->unseen) log::warning("not seen: " + unseen);
-    return select(std::move(*list), selection_);
+    const std::vector<std::string> unseen = list->unseen;
+    auto named = select(std::move(*list), selection_);
+    const auto unknown = [](const act::SocketFacts& socket) { return socket.cause == act::Cause::kUnknown; };
+    const bool matters = named.empty() || std::any_of(named.begin(), named.end(), unknown);
+    for (const std::string& what : unseen) (matters ? log::warning : log::info)("not seen: " + what);
+    return named;
   }
 
   void find_processes() {
@@ -180,7 +184,7 @@ class Destroy {
   /// After processes were stopped: what of the plan is still there is judged anew, under the same guards. Returns the
   /// steps whose sockets ended with their process; what the kernel remembers of those as TIME_WAIT is no socket.
   [[nodiscard]] Result<std::vector<act::Step>> plan_leftovers() {
-    auto list = kernel_.list(false);
+    auto list = kernel_.list();
     if (!list) return tl::unexpected(list.error());
     std::unordered_map<SocketId, act::SocketFacts*> alive;
     for (act::SocketFacts& socket : list->sockets) {
