@@ -1,20 +1,11 @@
 #include "act/kernel_sockets.hpp"
 
-#include <algorithm>
-
 namespace sockleak::act {
 namespace {
 
 [[nodiscard]] std::string of_processes(std::size_t count) {
   return " of " + std::to_string(count) + (count == 1 ? " process" : " processes") +
          " (not permitted: CAP_SYS_PTRACE is missing, or a security policy forbids it)";
-}
-
-/// Whether reading every thread's table, too, could name a holder that the processes' tables do not.
-[[nodiscard]] bool some_holder_is_missing(const std::vector<SocketFacts>& sockets) {
-  return std::any_of(sockets.begin(), sockets.end(), [](const SocketFacts& socket) {
-    return socket.cause == Cause::kUnknown && socket.inode != 0;
-  });
 }
 
 }  // namespace
@@ -65,12 +56,8 @@ Result<SocketList> DiagSockets::list() {
   auto dumped = dump(true);
   if (!dumped) return dumped;
   SocketList& out = *dumped;
-  SocketHolders holders = find_socket_holders(proc_, false);
+  const SocketHolders holders = find_socket_holders(proc_);
   explain(out.sockets, holders);
-  if (some_holder_is_missing(out.sockets)) {
-    holders = find_socket_holders(proc_, true);
-    explain(out.sockets, holders);
-  }
   if (holders.hidden != 0) {
     out.all_holders_seen = false;
     out.unseen.push_back("the descriptors" + of_processes(holders.hidden));

@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,9 +65,14 @@ bool read_table(const std::filesystem::path& task, const std::filesystem::path& 
   return true;
 }
 
+/// A thread normally uses its leader's table. Without kcmp(2) that cannot be told, and every thread is read.
+[[nodiscard]] bool shares_table(std::uint32_t tid, std::uint32_t leader) {
+  return ::syscall(SYS_kcmp, tid, leader, KCMP_FILES, 0, 0) == 0;
+}
+
 }  // namespace
 
-SocketHolders find_socket_holders(const std::filesystem::path& proc, bool threads) {
+SocketHolders find_socket_holders(const std::filesystem::path& proc) {
   SocketHolders out;
   const Directory processes(opendir(proc.c_str()));
   if (!processes) return out;
@@ -77,10 +84,11 @@ SocketHolders find_socket_holders(const std::filesystem::path& proc, bool thread
       ++out.hidden;
       continue;
     }
-    if (!threads) continue;
     const Directory tasks(opendir((process / "task").c_str()));
     while (const dirent* task = tasks ? readdir(tasks.get()) : nullptr) {
-      if (number<std::uint32_t>(task->d_name)) read_table(process / "task" / task->d_name, process, Pid{*pid}, out);
+      const auto tid = number<std::uint32_t>(task->d_name);
+      if (!tid || *tid == *pid || shares_table(*tid, *pid)) continue;
+      read_table(process / "task" / task->d_name, process, Pid{*pid}, out);
     }
   }
   return out;

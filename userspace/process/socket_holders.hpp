@@ -22,7 +22,7 @@ struct SocketHolders {
   std::size_t hidden = 0;  // processes whose descriptors we may not read
 };
 
-/// With `threads`, every thread's table is read too: a thread may have its own, or have outlived its leader.
-[[nodiscard]] SocketHolders find_socket_holders(const std::filesystem::path& proc, bool threads);
+/// Also of threads that have a table of their own, or have outlived their leader.
+[[nodiscard]] SocketHolders find_socket_holders(const std::filesystem::path& proc);
 
 }  // namespace sockleak
