@@ -14,10 +14,13 @@ constexpr std::size_t kAtOnce = 1024;  // between looks at the interrupt, if the
 
 [[nodiscard]] StepResult refused(int os_errno) {
   switch (os_errno) {
-    case EOPNOTSUPP: return {Outcome::kRefused, "this kernel cannot destroy such sockets (CONFIG_INET_DIAG_DESTROY)"};
+    case EOPNOTSUPP:
+      return {Outcome::kRefused, "this kernel cannot destroy such sockets (CONFIG_INET_DIAG_DESTROY)"};
     case EPERM:
-    case EACCES: return {Outcome::kRefused, "not permitted: needs CAP_NET_ADMIN in its network namespace"};
-    default: return {Outcome::kRefused, std::strerror(os_errno)};
+    case EACCES:
+      return {Outcome::kRefused, "not permitted: needs CAP_NET_ADMIN in its network namespace"};
+    default:
+      return {Outcome::kRefused, std::strerror(os_errno)};
   }
 }
 
@@ -57,9 +60,12 @@ void verify(const Plan& plan, const SocketList& after, std::vector<StepResult>& 
 
 const char* to_string(Outcome outcome) {
   switch (outcome) {
-    case Outcome::kDone: return "done";
-    case Outcome::kAlreadyGone: return "already gone";
-    case Outcome::kRefused: return "refused";
+    case Outcome::kDone:
+      return "done";
+    case Outcome::kAlreadyGone:
+      return "already gone";
+    case Outcome::kRefused:
+      return "refused";
   }
   return "refused";
 }

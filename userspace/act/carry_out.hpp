@@ -21,8 +21,8 @@ struct StepResult {
 };
 
 struct CarryOutOptions {
-  std::optional<unsigned> per_second;     // no more than so many
-  std::function<bool()> interrupted;      // asked between sockets: true = leave the rest alone
+  std::optional<unsigned> per_second;                   // no more than so many
+  std::function<bool()> interrupted;                    // asked between sockets: true = leave the rest alone
   std::function<void(std::chrono::nanoseconds)> pause;  // waits, unless interrupted
 };
 

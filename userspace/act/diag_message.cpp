@@ -105,8 +105,8 @@ void parse_socket(const nlmsghdr* header, Protocol protocol, Replies& into) {
   socket.uid = message.idiag_uid;
   socket.receive_queue = message.idiag_rqueue;
   const auto* const payload = static_cast<const char*>(mnl_nlmsg_get_payload(header));
-  each_attribute(payload + MNL_ALIGN(sizeof(inet_diag_msg)),
-                 mnl_nlmsg_get_payload_len(header) - sizeof(inet_diag_msg), [&](const nlattr* attribute) {
+  each_attribute(payload + MNL_ALIGN(sizeof(inet_diag_msg)), mnl_nlmsg_get_payload_len(header) - sizeof(inet_diag_msg),
+                 [&](const nlattr* attribute) {
                    const std::uint16_t type = mnl_attr_get_type(attribute);
                    if (type == kUlpInfo) socket.mptcp = ulp_is_mptcp(attribute);
                    if (type == INET_DIAG_INFO && protocol == Protocol::kTcp) {
@@ -169,10 +169,17 @@ void parse_replies(std::span<const std::byte> datagram, Protocol protocol, Repli
   for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
     if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0) into.interrupted = true;
     switch (header->nlmsg_type) {
-      case NLMSG_DONE: into.end = true; break;
-      case NLMSG_ERROR: parse_error(header, into); break;
-      case SOCK_DIAG_BY_FAMILY: parse_socket(header, protocol, into); break;
-      default: break;  // NLMSG_NOOP and what later kernels add
+      case NLMSG_DONE:
+        into.end = true;
+        break;
+      case NLMSG_ERROR:
+        parse_error(header, into);
+        break;
+      case SOCK_DIAG_BY_FAMILY:
+        parse_socket(header, protocol, into);
+        break;
+      default:
+        break;  // NLMSG_NOOP and what later kernels add
     }
   }
   if (left > 0) ++into.malformed;

@@ -12,12 +12,12 @@ namespace {
 
 Result<DiagSockets> DiagSockets::open(std::filesystem::path proc) {
   DiagSockets sockets(std::move(proc));
-  const NetworkNamespaces namespaces = find_network_namespaces(sockets.proc_);
+  const NetnsHandles namespaces = find_network_namespaces(sockets.proc_);
   if (namespaces.list.empty()) {
     return fail(ErrorKind::kCannotTrace, "cannot tell the network namespace", "is /proc mounted?");
   }
-  const NetworkNamespace& home = namespaces.list.front();
-  for (const NetworkNamespace& there : namespaces.list) {
+  const NetnsHandle& home = namespaces.list.front();
+  for (const NetnsHandle& there : namespaces.list) {
     const auto inside = InNetworkNamespace::enter(there, home);
     if (!inside) {
       sockets.unseen_.push_back(inside.error().message() + " (" + inside.error().hint + ')');

@@ -87,11 +87,14 @@ Result<bool> orphans_die() {
   }
   if (!WIFEXITED(status)) return fail(ErrorKind::kCannotTrace, "the orphan test crashed");
   switch (WEXITSTATUS(status)) {
-    case kDies: return true;
-    case kStays: return false;
+    case kDies:
+      return true;
+    case kStays:
+      return false;
     case kNoNamespace:
       return fail(ErrorKind::kCannotTrace, "no private network namespace for the orphan test", "needs CAP_SYS_ADMIN");
-    default: return fail(ErrorKind::kCannotTrace, "the orphan test could not make or destroy an orphan");
+    default:
+      return fail(ErrorKind::kCannotTrace, "the orphan test could not make or destroy an orphan");
   }
 }
 

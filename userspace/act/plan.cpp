@@ -21,11 +21,16 @@ namespace {
 /// Why it is refused; empty = it is not.
 [[nodiscard]] std::string refusal(const SocketFacts& socket, const Guards& guards) {
   switch (socket.cause) {
-    case Cause::kListener: return "it listens: end its process instead, or close it there";
-    case Cause::kTimeWait: return "TIME_WAIT is no leak: no descriptor, no process, and over within 60 s";
-    case Cause::kRequest: return "half-open: the handshake ends by itself";
-    case Cause::kKernel: return "the kernel made it for itself: disconnect or unmount what uses it";
-    case Cause::kSubflow: return "the kernel made it for an MPTCP connection: close that";
+    case Cause::kListener:
+      return "it listens: end its process instead, or close it there";
+    case Cause::kTimeWait:
+      return "TIME_WAIT is no leak: no descriptor, no process, and over within 60 s";
+    case Cause::kRequest:
+      return "half-open: the handshake ends by itself";
+    case Cause::kKernel:
+      return "the kernel made it for itself: disconnect or unmount what uses it";
+    case Cause::kSubflow:
+      return "the kernel made it for an MPTCP connection: close that";
     case Cause::kUnknown:
       return "nobody is seen to hold it: it may be the kernel's own, or its holder is hidden from us";
     case Cause::kOrphan:
@@ -35,7 +40,8 @@ namespace {
                                 : "closed by its owner already, and the test whether this kernel lets such sockets go "
                                   "could not be run: it ends by itself";
     case Cause::kHeld:
-    case Cause::kUnaccepted: break;
+    case Cause::kUnaccepted:
+      break;
   }
   if (!guards.even_mine && is_mine(socket, guards)) {
     return "sockleak itself or what it was started from uses it (--even-mine to insist)";
@@ -64,9 +70,12 @@ namespace {
 
 [[nodiscard]] std::string why_allowed(const SocketFacts& socket) {
   switch (socket.cause) {
-    case Cause::kOrphan: return "closed by its owner; the peer has not taken what is left, and this kernel lets it go";
-    case Cause::kUnaccepted: return "it waits in the accept queue of its listener";
-    default: return "a process holds it, and the filter names it";
+    case Cause::kOrphan:
+      return "closed by its owner; the peer has not taken what is left, and this kernel lets it go";
+    case Cause::kUnaccepted:
+      return "it waits in the accept queue of its listener";
+    default:
+      return "a process holds it, and the filter names it";
   }
 }
 

@@ -18,8 +18,8 @@ enum class Method : std::uint8_t {
 /// What must stay untouched although a filter names it.
 struct Guards {
   Method method = Method::kDestroy;
-  std::vector<Pid> own;             // sockleak, and the processes it was started from
-  std::vector<Addresses> login;     // connections these were logged in through
+  std::vector<Pid> own;          // sockleak, and the processes it was started from
+  std::vector<Addresses> login;  // connections these were logged in through
   bool even_mine = false;
   std::optional<bool> orphans_die;  // whether this kernel lets a destroyed orphan go; empty = not known
 };

@@ -59,15 +59,24 @@ using Listeners = std::multimap<std::pair<NetnsId, std::uint16_t>, const SocketF
 
 const char* to_string(Cause cause) {
   switch (cause) {
-    case Cause::kUnknown: return "unknown";
-    case Cause::kHeld: return "held";
-    case Cause::kUnaccepted: return "accept-queue";
-    case Cause::kOrphan: return "orphan";
-    case Cause::kListener: return "listener";
-    case Cause::kTimeWait: return "time-wait";
-    case Cause::kRequest: return "request";
-    case Cause::kKernel: return "kernel";
-    case Cause::kSubflow: return "mptcp-subflow";
+    case Cause::kUnknown:
+      return "unknown";
+    case Cause::kHeld:
+      return "held";
+    case Cause::kUnaccepted:
+      return "accept-queue";
+    case Cause::kOrphan:
+      return "orphan";
+    case Cause::kListener:
+      return "listener";
+    case Cause::kTimeWait:
+      return "time-wait";
+    case Cause::kRequest:
+      return "request";
+    case Cause::kKernel:
+      return "kernel";
+    case Cause::kSubflow:
+      return "mptcp-subflow";
   }
   return "unknown";
 }

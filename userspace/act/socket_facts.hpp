@@ -20,9 +20,9 @@ enum class Cause : std::uint8_t {
   kOrphan,      // closed; the kernel still has data or a FIN to deliver
   kListener,
   kTimeWait,
-  kRequest,     // half-open: the handshake is not over
-  kKernel,      // made by the kernel for itself
-  kSubflow,     // one path of an MPTCP connection: made by the kernel too
+  kRequest,  // half-open: the handshake is not over
+  kKernel,   // made by the kernel for itself
+  kSubflow,  // one path of an MPTCP connection: made by the kernel too
 };
 [[nodiscard]] const char* to_string(Cause cause);  // "held"
 
@@ -32,14 +32,14 @@ struct SocketFacts {
   Addresses addresses;
   TcpState state = TcpState::kUnknown;  // of UDP sockets: ESTABLISHED = connected, CLOSE = bound
   std::uint32_t interface = 0;
-  std::uint64_t inode = 0;              // 0 = no process has a file for it
+  std::uint64_t inode = 0;  // 0 = no process has a file for it
   std::uint32_t uid = 0;
-  std::uint32_t receive_queue = 0;      // of a listener: connections that wait to be accepted
+  std::uint32_t receive_queue = 0;  // of a listener: connections that wait to be accepted
   bool mptcp = false;
-  std::optional<Duration> silent;       // since its last data; it is at least that old
+  std::optional<Duration> silent;  // since its last data; it is at least that old
 
   Cause cause = Cause::kUnknown;
-  std::vector<FdHolder> holders;        // of kUnaccepted: the listener's
+  std::vector<FdHolder> holders;  // of kUnaccepted: the listener's
 };
 
 /// "tcp 10.0.0.1:41000 -> 10.0.0.9:5432".

@@ -69,10 +69,14 @@ StoppableHolders stoppable_holders(const Plan& plan, const Guards& guards) {
 
 const char* to_string(StopOutcome outcome) {
   switch (outcome) {
-    case StopOutcome::kEnded: return "ended after SIGTERM";
-    case StopOutcome::kKilled: return "killed";
-    case StopOutcome::kStillThere: return "does not end, not even by SIGKILL: it is stuck in the kernel";
-    case StopOutcome::kNotPermitted: return "may not be signalled: needs CAP_KILL";
+    case StopOutcome::kEnded:
+      return "ended after SIGTERM";
+    case StopOutcome::kKilled:
+      return "killed";
+    case StopOutcome::kStillThere:
+      return "does not end, not even by SIGKILL: it is stuck in the kernel";
+    case StopOutcome::kNotPermitted:
+      return "may not be signalled: needs CAP_KILL";
   }
   return "killed";
 }

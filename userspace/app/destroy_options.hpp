@@ -12,9 +12,9 @@
 namespace sockleak {
 
 struct DestroyOptions {
-  std::string filter;   // words of the filter language; empty = none
-  std::string from;     // a JSON report; empty = none
-  std::string site;     // of that report; empty = every finding
+  std::string filter;  // words of the filter language; empty = none
+  std::string from;    // a JSON report; empty = none
+  std::string site;    // of that report; empty = every finding
   bool yes = false;
   bool dry_run = false;
   bool even_mine = false;

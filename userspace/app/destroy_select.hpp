@@ -22,7 +22,7 @@ struct ReportedSockets {
 
 struct Selection {
   Filter filter;
-  std::vector<Pid> pids;                     // empty = whoever holds it
+  std::vector<Pid> pids;  // empty = whoever holds it
   std::optional<ReportedSockets> reported;
 };
 /// Reads the filter and the report. An error if the report is of another boot: cookies mean nothing there.

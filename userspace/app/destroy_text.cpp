@@ -16,7 +16,9 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kShown = 10;
 constexpr std::size_t kHoldersNamed = 4;
 
-[[nodiscard]] std::string sockets_text(std::size_t count) { return counted(count, "socket", "sockets"); }
+[[nodiscard]] std::string sockets_text(std::size_t count) {
+  return counted(count, "socket", "sockets");
+}
 
 [[nodiscard]] std::string name_of(const FdHolder& holder) {
   return escape_terminal(holder.comm) + " (" + std::to_string(holder.pid.value) + ')';
@@ -38,15 +40,22 @@ constexpr std::size_t kHoldersNamed = 4;
 [[nodiscard]] std::string cause_text(const act::SocketFacts& socket) {
   const std::string holders = holders_of(socket);
   switch (socket.cause) {
-    case act::Cause::kHeld: return "held by " + holders;
-    case act::Cause::kUnaccepted: return "not yet accepted by " + (holders.empty() ? "its listener" : holders);
-    case act::Cause::kListener: return holders.empty() ? "a listener" : "a listener of " + holders;
-    case act::Cause::kOrphan: return "closed by its owner, not yet by the peer";
+    case act::Cause::kHeld:
+      return "held by " + holders;
+    case act::Cause::kUnaccepted:
+      return "not yet accepted by " + (holders.empty() ? "its listener" : holders);
+    case act::Cause::kListener:
+      return holders.empty() ? "a listener" : "a listener of " + holders;
+    case act::Cause::kOrphan:
+      return "closed by its owner, not yet by the peer";
     case act::Cause::kTimeWait:
-    case act::Cause::kRequest: return "no owner by design";
+    case act::Cause::kRequest:
+      return "no owner by design";
     case act::Cause::kKernel:
-    case act::Cause::kSubflow: return "the kernel's own";
-    case act::Cause::kUnknown: return "holder unknown";
+    case act::Cause::kSubflow:
+      return "the kernel's own";
+    case act::Cause::kUnknown:
+      return "holder unknown";
   }
   return {};
 }

@@ -32,7 +32,7 @@ class Finder {
     return true;
   }
 
-  NetworkNamespaces found;
+  NetnsHandles found;
 
  private:
   std::unordered_set<ino_t> known_;
@@ -52,7 +52,7 @@ void add_mounted(const std::filesystem::path& proc, Finder& finder) {
 
 }  // namespace
 
-NetworkNamespaces find_network_namespaces(const std::filesystem::path& proc) {
+NetnsHandles find_network_namespaces(const std::filesystem::path& proc) {
   Finder finder;
   finder.add(proc / "self/ns/net");
   const Directory processes(opendir(proc.c_str()));
@@ -65,7 +65,7 @@ NetworkNamespaces find_network_namespaces(const std::filesystem::path& proc) {
   return std::move(finder.found);
 }
 
-Result<InNetworkNamespace> InNetworkNamespace::enter(const NetworkNamespace& there, const NetworkNamespace& home) {
+Result<InNetworkNamespace> InNetworkNamespace::enter(const NetnsHandle& there, const NetnsHandle& home) {
   if (there.id == home.id) return InNetworkNamespace(-1);
   if (::setns(there.fd.get(), CLONE_NEWNET) != 0) {
     return fail_os(ErrorKind::kCannotTrace, "cannot enter network namespace " + std::to_string(there.id.value),

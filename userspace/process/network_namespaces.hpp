@@ -10,23 +10,23 @@
 
 namespace sockleak {
 
-struct NetworkNamespace {
+struct NetnsHandle {
   NetnsId id;
   UniqueFd fd;
 };
 
-struct NetworkNamespaces {
-  std::vector<NetworkNamespace> list;  // our own first
-  std::size_t hidden = 0;              // processes whose namespace we may not open
+struct NetnsHandles {
+  std::vector<NetnsHandle> list;  // our own first
+  std::size_t hidden = 0;         // processes whose namespace we may not open
 };
 
-[[nodiscard]] NetworkNamespaces find_network_namespaces(const std::filesystem::path& proc);
+[[nodiscard]] NetnsHandles find_network_namespaces(const std::filesystem::path& proc);
 
 /// This thread inside a network namespace until the end of the scope.
 class InNetworkNamespace {
  public:
   /// `home` is where to go back to.
-  static Result<InNetworkNamespace> enter(const NetworkNamespace& there, const NetworkNamespace& home);
+  static Result<InNetworkNamespace> enter(const NetnsHandle& there, const NetnsHandle& home);
   InNetworkNamespace(InNetworkNamespace&& other) noexcept : home_(std::exchange(other.home_, -1)) {}
   InNetworkNamespace& operator=(InNetworkNamespace&&) = delete;
   ~InNetworkNamespace();

@@ -18,7 +18,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-Step only_step(SocketFacts socket, const Guards& guards = {}) { return make_plan({std::move(socket)}, guards).steps[0]; }
+Step only_step(SocketFacts socket, const Guards& guards = {}) {
+  return make_plan({std::move(socket)}, guards).steps[0];
+}
 
 TEST(Plan, AHeldConnectionIsAllowedAndItsDescriptorStays) {
   const Step step = only_step(tcp(1, TcpState::kEstablished));
@@ -28,10 +30,10 @@ TEST(Plan, AHeldConnectionIsAllowedAndItsDescriptorStays) {
 }
 
 TEST(Plan, WhatIsNotProvenOrIsNoLeakIsRefused) {
-  const std::map<Cause, const char*> refusals{
-      {Cause::kListener, "listens"}, {Cause::kTimeWait, "no leak"},  {Cause::kRequest, "half-open"},
-      {Cause::kKernel, "kernel"},    {Cause::kSubflow, "MPTCP"},     {Cause::kUnknown, "nobody is seen"},
-      {Cause::kOrphan, "could not"}};
+  const std::map<Cause, const char*> refusals{{Cause::kListener, "listens"},  {Cause::kTimeWait, "no leak"},
+                                              {Cause::kRequest, "half-open"}, {Cause::kKernel, "kernel"},
+                                              {Cause::kSubflow, "MPTCP"},     {Cause::kUnknown, "nobody is seen"},
+                                              {Cause::kOrphan, "could not"}};
   for (const auto& [cause, words] : refusals) {
     const Step step = only_step(tcp(1, TcpState::kEstablished, cause));
     EXPECT_FALSE(step.allowed) << to_string(cause);
@@ -139,10 +141,10 @@ class FakeKernel final : public KernelSockets {
 };
 
 TEST(CarryOut, EverySocketHasItsOwnResult) {
-  const Plan plan = make_plan({tcp(1, TcpState::kEstablished), tcp(2, TcpState::kListen, Cause::kListener),
-                               tcp(3, TcpState::kEstablished), tcp(4, TcpState::kEstablished),
-                               tcp(5, TcpState::kEstablished), tcp(6, TcpState::kEstablished)},
-                              {});
+  const Plan plan = make_plan(
+      {tcp(1, TcpState::kEstablished), tcp(2, TcpState::kListen, Cause::kListener), tcp(3, TcpState::kEstablished),
+       tcp(4, TcpState::kEstablished), tcp(5, TcpState::kEstablished), tcp(6, TcpState::kEstablished)},
+      {});
   FakeKernel kernel;
   kernel.answers = {{1, 0}, {3, ENOENT}, {4, EPERM}, {5, 0}, {6, ENOENT}};
   kernel.after = {tcp(5, TcpState::kEstablished), tcp(6, TcpState::kEstablished)};
@@ -187,7 +189,8 @@ TEST(Own, AnSshConnectionIsReadOrRefused) {
   ASSERT_TRUE(login);
   EXPECT_EQ(to_string(login->remote), "[fe80::1]:51000");
   EXPECT_EQ(to_string(login->local), "[fe80::2]:22");
-  for (const char* wrong : {"", "a b c d", "10.0.0.1 1 10.0.0.2", "10.0.0.1 0 10.0.0.2 22", "10.0.0.1 1x 10.0.0.2 22"}) {
+  for (const char* wrong :
+       {"", "a b c d", "10.0.0.1 1 10.0.0.2", "10.0.0.1 0 10.0.0.2 22", "10.0.0.1 1x 10.0.0.2 22"}) {
     EXPECT_FALSE(parse_ssh_connection(wrong)) << wrong;
   }
 }

@@ -43,7 +43,7 @@ Names options_of(const std::string& help) {
   return names;
 }
 
-const std::array<std::string, 4> kCommands{"trace", "check", "report", "doctor"};
+const std::array<std::string, 5> kCommands{"trace", "check", "report", "destroy", "doctor"};
 
 Names all_options() {
   Names names;
