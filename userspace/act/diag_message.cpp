@@ -166,7 +166,9 @@ void parse_replies(std::span<const std::byte> datagram, Protocol protocol, Repli
   std::memcpy(aligned.data(), datagram.data(), datagram.size());
   const auto* header = reinterpret_cast<const nlmsghdr*>(aligned.data());
   int left = static_cast<int>(datagram.size());
-  for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+  // libmnl compares a length as if it had a sign.
+  const auto fits = [&] { return mnl_nlmsg_ok(header, left) && header->nlmsg_len <= static_cast<unsigned>(left); };
+  for (; fits(); header = mnl_nlmsg_next(header, &left)) {
     if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0) into.interrupted = true;
     switch (header->nlmsg_type) {
       case NLMSG_DONE:

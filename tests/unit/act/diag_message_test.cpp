@@ -55,7 +55,8 @@ Replies parsed(std::span<const std::byte> bytes) {
 }
 
 TEST(DiagMessage, ASocketIsReadWhole) {
-  const SocketFacts socket = tcp(0x1234567890, TcpState::kCloseWait);
+  SocketFacts socket = tcp(0x1234567890, TcpState::kCloseWait);
+  socket.inode = 4026;
   std::vector<std::byte> bytes;
   append(bytes, SOCK_DIAG_BY_FAMILY, message_of(socket));
   append(bytes, SOCK_DIAG_BY_FAMILY, message_of(socket), "mptcp");
