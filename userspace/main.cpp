@@ -43,6 +43,8 @@ Result<int> run(const Options& options) {
       return run_report(options);
     case Subcommand::kScan:
       return run_scan(options);
+    case Subcommand::kDestroy:
+      return run_destroy(options);
     case Subcommand::kDoctor:
       return run_doctor(options);
   }

@@ -22,7 +22,7 @@ _sockleak() {
       mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")
       return
       ;;
-    -o | --record)
+    -o | --record | --from)
       compopt -o default
       return
       ;;
@@ -34,14 +34,14 @@ _sockleak() {
       mapfile -t COMPREPLY < <(compgen -u -- "$cur")
       return
       ;;
-    -d | --duration | -i | --interval | --settle | --older)
+    -d | --duration | -i | --interval | --settle | --older | --grace)
       mapfile -t COMPREPLY < <(compgen -W "10s 30s 1m 5m" -- "$cur")
       return
       ;;
-    -T | --top | --ready-fd | --max-leaks | --leak-exit-code | --max-port-use | --max-close-wait | --max-ownerless) return ;;
+    -T | --top | --site | --rate | --ready-fd | --max-leaks | --leak-exit-code | --max-port-use | --max-close-wait | --max-ownerless) return ;;
   esac
   case $command in
-    "") word="trace check scan report doctor -h --help --version" ;;
+    "") word="trace check scan report destroy doctor -h --help --version" ;;
     trace) word="$session --" ;;
     check) word="$session --max-leaks --leak-exit-code --" ;;
     scan)
@@ -59,6 +59,10 @@ _sockleak() {
         compopt -o plusdirs
         return
       fi
+      ;;
+    destroy)
+      word="-p --pid --from --site --dry-run --yes --shutdown --stop-process --grace --rate --even-mine --json -q -v"
+      word+=" --no-color -h --help"
       ;;
     doctor) word="--json --no-color -h --help" ;;
     *) return ;;

@@ -6,6 +6,7 @@
 namespace sockleak {
 
 [[nodiscard]] Result<int> run_report(const Options& options);
+[[nodiscard]] Result<int> run_destroy(const Options& options);
 
 // In a build without live tracing these say so.
 [[nodiscard]] Result<int> run_scan(const Options& options);

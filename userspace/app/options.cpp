@@ -10,7 +10,7 @@
 namespace sockleak {
 namespace {
 
-constexpr const char* kCommands = "trace, check, scan, report or doctor";
+constexpr const char* kCommands = "trace, check, scan, report, destroy or doctor";
 
 constexpr const char* kExamples = R"(Examples:
   sockleak trace -p 812 -d 1m                    watch a running server for a minute
@@ -18,6 +18,7 @@ constexpr const char* kExamples = R"(Examples:
   sockleak trace -p 812 --record orders.slk      record here ...
   sockleak report orders.slk                     ... and read anywhere
   sockleak scan                                  every socket that is there, and why
+  sockleak destroy state close-wait dst 10.0.0.9 what could be destroyed, and how (asks first)
   sockleak doctor                                what this machine allows)";
 constexpr const char* kScanExamples = R"(Examples:
   sockleak scan                                  what is wrong with sockets on this machine
@@ -38,6 +39,13 @@ constexpr const char* kCheckExamples = R"(Examples:
 constexpr const char* kReportExamples = R"(Examples:
   sockleak report orders.slk -v
   sockleak report orders.slk --older 30s --json)";
+constexpr const char* kDestroyExamples = R"(FILTER is what ss(8) takes, and more: see FILTERS in sockleak(8). Quote parentheses and < >.
+
+Examples:
+  sockleak destroy --dry-run state close-wait    the plan only
+  sockleak destroy "dport = :5432 and pid 812"   asks on a terminal; --yes does not
+  sockleak destroy --from leaks.json --site 9f3a64d1c02be817 --yes
+  sockleak destroy -p 812 --stop-process --grace 30s)";
 constexpr const char* kDoctorExamples = R"(Examples:
   sudo sockleak doctor)";
 
@@ -123,6 +131,31 @@ void add_record(CLI::App& app, RawOptions& raw) {
       ->group("Output");
 }
 
+void add_destroy(CLI::App& app, RawOptions& raw) {
+  RawDestroyOptions& destroy = raw.destroy;
+  app.add_option("FILTER", destroy.filter, "Which sockets; sockets that everything given agrees on are meant");
+  app.add_option("-p,--pid", raw.pids, "Those that these processes hold")
+      ->type_name("PID[,PID...]")
+      ->allow_extra_args(false);
+  app.add_option("--from", destroy.from, "Those of a JSON report of this machine")->type_name("REPORT.json");
+  app.add_option("--site", destroy.site, "Of the report, those of this finding only")->type_name("FINGERPRINT");
+  app.add_flag("--dry-run", destroy.dry_run, "Show the plan and do nothing")->group("Acting");
+  app.add_flag("--yes", destroy.yes, "Do not ask")->group("Acting");
+  app.add_flag("--shutdown", destroy.shutdown, "End connections in order, through their holders' descriptors")
+      ->group("Acting");
+  app.add_flag("--stop-process", destroy.stop_process, "Stop the holders first: SIGTERM, after a while SIGKILL")
+      ->group("Acting");
+  app.add_option("--grace", destroy.grace, "The while between SIGTERM and SIGKILL (default 10s)")
+      ->type_name("DUR")
+      ->group("Acting");
+  app.add_option("--rate", destroy.rate, "So many sockets per second at most")->type_name("N/s")->group("Acting");
+  app.add_flag("--even-mine", destroy.even_mine, "Also what sockleak itself and your login use")->group("Acting");
+  app.add_flag("--json", raw.json, "Plan and results for programs")->group("Output");
+  app.add_flag("-q", raw.quiet, "No warnings")->group("Output");
+  app.add_flag("-v", raw.verbose, "Name every socket")->group("Output");
+  app.add_flag("--no-color", raw.no_color, "Never colour the output")->group("Output");
+}
+
 CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* examples) {
   CLI::App* command = app.add_subcommand(name, what);
   command->footer(examples);
@@ -165,6 +198,7 @@ class CommandLine {
     add_judging(*report_, raw_);
     add_output(*report_, raw_);
     add_scan(*scan_, raw_);
+    add_destroy(*destroy_, raw_);
     doctor_->add_flag("--json", raw_.json, "Machine-readable");
     doctor_->add_flag("--no-color", raw_.no_color, "Never colour the output");
   }
@@ -197,6 +231,7 @@ class CommandLine {
     if (trace_->parsed()) return Subcommand::kTrace;
     if (check_->parsed()) return Subcommand::kCheck;
     if (scan_->parsed()) return Subcommand::kScan;
+    if (destroy_->parsed()) return Subcommand::kDestroy;
     return report_->parsed() ? Subcommand::kReport : Subcommand::kDoctor;
   }
 
@@ -221,6 +256,7 @@ class CommandLine {
   CLI::App* check_ = add_command(app_, "check", "The same for tests: the exit status says if it leaks", kCheckExamples);
   CLI::App* scan_ = add_command(app_, "scan", "One look at every socket: holders, causes, ports", kScanExamples);
   CLI::App* report_ = add_command(app_, "report", "Judge and print recordings again", kReportExamples);
+  CLI::App* destroy_ = add_command(app_, "destroy", "Get rid of sockets: shows a plan first", kDestroyExamples);
   CLI::App* doctor_ = add_command(app_, "doctor", "What this kernel and these privileges allow", kDoctorExamples);
 };
 

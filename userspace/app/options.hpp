@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "app/destroy_options.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
@@ -14,7 +15,7 @@
 
 namespace sockleak {
 
-enum class Subcommand : std::uint8_t { kTrace, kCheck, kReport, kDoctor, kScan };
+enum class Subcommand : std::uint8_t { kTrace, kCheck, kScan, kReport, kDestroy, kDoctor };
 enum class Format : std::uint8_t { kText, kJson };
 
 /// One report to write.
@@ -48,7 +49,7 @@ struct Options {
   bool quiet = false;
   bool verbose = false;
   bool color = true;  // where the output can show it
-  bool json = false;  // doctor
+  bool json = false;  // doctor, destroy
 
   // check.
   std::uint64_t max_leaks = 0;
@@ -62,6 +63,7 @@ struct Options {
   bool list = false;
   std::optional<double> max_port_use;  // percent
   std::optional<std::uint64_t> max_close_wait, max_ownerless;
+  DestroyOptions destroy;
 };
 
 /// What was asked for was words: --help or --version. They go to stdout, exit status 0.

@@ -197,6 +197,11 @@ std::string quote(std::string_view text) {
 }
 
 Result<Options> understand(const RawOptions& raw, Options options, bool dashes) {
+  if (options.subcommand == Subcommand::kDestroy) {
+    auto destroy = understand(raw.destroy, !raw.pids.empty());
+    if (!destroy) return tl::unexpected(destroy.error());
+    options.destroy = std::move(*destroy);
+  }
   return take_values(raw, options).and_then([&] { return check_combination(options, dashes); }).map([&] {
     return std::move(options);
   });

@@ -43,7 +43,7 @@ Names options_of(const std::string& help) {
   return names;
 }
 
-const std::array<std::string, 5> kCommands{"trace", "check", "scan", "report", "doctor"};
+const std::array<std::string, 6> kCommands{"trace", "check", "scan", "report", "destroy", "doctor"};
 
 Names all_options() {
   Names names;

@@ -1,0 +1,237 @@
+// `sockleak destroy`: names the sockets, shows the plan, asks, acts, and says of each what became of it.
+#include <linux/capability.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <unordered_map>
+
+#include "act/carry_out.hpp"
+#include "act/orphan_trial.hpp"
+#include "act/own.hpp"
+#include "act/stop_process.hpp"
+#include "app/commands.hpp"
+#include "app/destroy_select.hpp"
+#include "app/destroy_text.hpp"
+#include "app/output.hpp"
+#include "app/signals.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace sockleak {
+namespace {
+
+constexpr int kNotEverything = 1;
+
+/// Waits for a descriptor (-1 = for nothing), or until the user interrupts.
+class Patience {
+ public:
+  explicit Patience(Signals& signals) : signals_(signals) {}
+
+  bool wait(int fd, Duration at_most) {
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + at_most;
+    while (!interrupted()) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+      pollfd watched[] = {{signals_.descriptor(), POLLIN, 0}, {fd, POLLIN, 0}};
+      ::poll(watched, 2, left.count() > 0 ? static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)) : 0);
+      if (watched[1].revents != 0) return true;
+      if (Clock::now() >= end) return false;
+    }
+    return false;
+  }
+
+  bool interrupted() {
+    interrupted_ = interrupted_ || signals_.next().has_value();
+    return interrupted_;
+  }
+
+ private:
+  Signals& signals_;
+  bool interrupted_ = false;
+};
+
+/// True for y or yes on the terminal.
+[[nodiscard]] bool agrees(const std::string& question) {
+  std::fprintf(stderr, "%s [y/N] ", question.c_str());
+  std::fflush(stderr);
+  std::string answer;
+  char byte = 0;
+  while (::read(STDIN_FILENO, &byte, 1) == 1 && byte != '\n') answer += byte;
+  return answer == "y" || answer == "yes";
+}
+
+[[nodiscard]] Result<void> check_privilege(const DestroyOptions& options) {
+  if (options.dry_run || options.shutdown || options.stop_process) return {};
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
+  if (::syscall(SYS_capget, &header, sets) == 0 && (sets[0].effective & (1U << CAP_NET_ADMIN)) != 0) return {};
+  return fail(ErrorKind::kCannotTrace, "cannot destroy sockets: CAP_NET_ADMIN is missing",
+              "run as root, for example with sudo; --dry-run shows the plan without it");
+}
+
+[[nodiscard]] act::Guards make_guards(const std::vector<act::SocketFacts>& named, const DestroyOptions& options) {
+  act::Guards guards;
+  guards.method = options.shutdown ? act::Method::kShutdown : act::Method::kDestroy;
+  guards.even_mine = options.even_mine;
+  const act::Own own = act::find_own("/proc", Pid{static_cast<std::uint32_t>(::getpid())});
+  guards.own = own.processes;
+  guards.login = own.login;
+  const auto orphan = [](const act::SocketFacts& socket) { return socket.cause == act::Cause::kOrphan; };
+  if (!options.shutdown && std::any_of(named.begin(), named.end(), orphan)) {
+    const auto tried = act::orphans_die();
+    if (tried) guards.orphans_die = *tried;
+    if (!tried) log::info("orphan test: " + tried.error().message());
+  }
+  return guards;
+}
+
+class Destroy {
+ public:
+  Destroy(const Options& options, act::DiagSockets kernel, Selection selection)
+      : options_(options), wanted_(options.destroy), kernel_(std::move(kernel)), selection_(std::move(selection)) {}
+
+  [[nodiscard]] Result<int> run() {
+    auto named = name_sockets();
+    if (!named) return tl::unexpected(named.error());
+    guards_ = make_guards(*named, wanted_);
+    plan_ = act::make_plan(std::move(*named), guards_);
+    if (wanted_.stop_process) find_processes();
+    if (auto ok = show_plan(); !ok) return tl::unexpected(ok.error());
+    if (plan_.steps.empty()) return finish({}, 0);
+    if (wanted_.dry_run) return finish({}, 0);
+    if (plan_.allowed() == 0) return finish({}, kNotEverything);
+    if (auto agreed = may_act(); !agreed || !*agreed) {
+      if (!agreed) return tl::unexpected(agreed.error());
+      log::warning("nothing was destroyed");
+      return kNotEverything;
+    }
+    return act_now();
+  }
+
+ private:
+  [[nodiscard]] Result<std::vector<act::SocketFacts>> name_sockets() {
+    auto list = kernel_.list();
+    if (!list) return tl::unexpected(list.error());
+    const std::vector<std::string> unseen = list->unseen;
+    auto named = select(std::move(*list), selection_);
+    const auto unknown = [](const act::SocketFacts& socket) { return socket.cause == act::Cause::kUnknown; };
+    const bool matters = named.empty() || std::any_of(named.begin(), named.end(), unknown);
+    for (const std::string& what : unseen) (matters ? log::warning : log::info)("not seen: " + what);
+    return named;
+  }
+
+  void find_processes() {
+    holders_ = act::stoppable_holders(plan_, guards_);
+    for (const std::string& refused : holders_.refused) log::warning(escape_terminal(refused));
+    for (const act::Stoppable& process : holders_.processes) {
+      stops_.push_back({process.pid, process.comm, process.unit, {}});
+    }
+  }
+
+  [[nodiscard]] Result<void> show_plan() {
+    if (options_.json) return {};
+    if (plan_.steps.empty()) return write_stdout("no socket is meant by that\n");
+    return write_stdout(plan_text(plan_, options_.verbose) + stops_text(stops_, wanted_.grace));
+  }
+
+  [[nodiscard]] Result<bool> may_act() const {
+    if (wanted_.yes) return true;
+    if (options_.json || ::isatty(STDIN_FILENO) != 1) {
+      return fail(ErrorKind::kUsage, "nothing was destroyed: there is nobody to ask",
+                  "--yes acts, --dry-run only shows the plan");
+    }
+    const std::string sockets = count_text(plan_.allowed()) + (plan_.allowed() == 1 ? " socket" : " sockets");
+    if (stops_.empty()) return agrees((wanted_.shutdown ? "shut down " : "destroy ") + sockets + '?');
+    return agrees("stop " + std::to_string(stops_.size()) + (stops_.size() == 1 ? " process" : " processes") +
+                  ", then destroy what is left of " + sockets + '?');
+  }
+
+  [[nodiscard]] Result<int> act_now() {
+    auto signals = Signals::take_over();
+    if (!signals) return tl::unexpected(signals.error());
+    Patience patience(*signals);
+    bool stopped = true;
+    for (std::size_t i = 0; i < stops_.size() && !patience.interrupted(); ++i) {
+      const auto wait = [&](int fd, Duration time) { return patience.wait(fd, time); };
+      const act::StopOutcome outcome = act::stop(holders_.processes[i], wanted_.grace, wait);
+      stops_[i].outcome = to_string(outcome);
+      stopped = stopped && (outcome == act::StopOutcome::kEnded || outcome == act::StopOutcome::kKilled);
+      if (!options_.json) {
+        const std::string line = stops_[i].comm + " (" + std::to_string(stops_[i].pid.value) + ") " + stops_[i].outcome;
+        if (auto ok = write_stdout(escape_terminal(line) + '\n'); !ok) return tl::unexpected(ok.error());
+      }
+    }
+    std::vector<act::Step> ended;
+    if (wanted_.stop_process) {
+      auto gone = plan_leftovers();
+      if (!gone) return tl::unexpected(gone.error());
+      ended = std::move(*gone);
+    }
+    const act::CarryOutOptions how{wanted_.per_second, [&] { return patience.interrupted(); },
+                                   [&](Duration time) { patience.wait(-1, time); }};
+    auto results = act::carry_out(plan_, kernel_, how);
+    if (!results) return tl::unexpected(results.error());
+    const bool whole = stopped && act::everything_done(plan_, *results);
+    plan_.steps.insert(plan_.steps.begin(), ended.begin(), ended.end());
+    results->insert(results->begin(), ended.size(), {act::Outcome::kDone, {}});
+    return finish(*results, whole ? 0 : kNotEverything);
+  }
+
+  /// After processes were stopped: what of the plan is still there is judged anew, under the same guards. Returns the
+  /// steps whose sockets ended with their process; what the kernel remembers of those as TIME_WAIT is no socket.
+  [[nodiscard]] Result<std::vector<act::Step>> plan_leftovers() {
+    auto list = kernel_.list();
+    if (!list) return tl::unexpected(list.error());
+    std::unordered_map<SocketId, act::SocketFacts*> alive;
+    for (act::SocketFacts& socket : list->sockets) {
+      if (socket.cause != act::Cause::kTimeWait) alive.emplace(socket.id, &socket);
+    }
+    std::vector<act::Step> ended;
+    std::vector<act::SocketFacts> leftovers;
+    for (act::Step& step : plan_.steps) {
+      const auto found = alive.find(step.socket.id);
+      if (found == alive.end()) {
+        ended.push_back(std::move(step));
+      } else {
+        leftovers.push_back(std::move(*found->second));
+      }
+    }
+    guards_ = make_guards(leftovers, wanted_);
+    plan_ = act::make_plan(std::move(leftovers), guards_);
+    return ended;
+  }
+
+  [[nodiscard]] Result<int> finish(const std::vector<act::StepResult>& results, int status) {
+    std::string text;
+    if (options_.json) text = destroy_json(plan_, stops_, results, wanted_.dry_run);
+    if (!options_.json && !results.empty()) text = results_text(plan_, results, options_.verbose);
+    if (auto ok = write_stdout(text); !ok) return tl::unexpected(ok.error());
+    return status;
+  }
+
+  const Options& options_;
+  const DestroyOptions& wanted_;
+  act::DiagSockets kernel_;
+  Selection selection_;
+  act::Guards guards_;
+  act::Plan plan_;
+  act::StoppableHolders holders_;
+  std::vector<StopReport> stops_;
+};
+
+}  // namespace
+
+Result<int> run_destroy(const Options& options) {
+  auto selection = make_selection(options.destroy, options.pids);
+  if (!selection) return tl::unexpected(selection.error());
+  if (auto ok = check_privilege(options.destroy); !ok) return tl::unexpected(ok.error());
+  auto kernel = act::DiagSockets::open();
+  if (!kernel) return tl::unexpected(kernel.error());
+  return Destroy(options, std::move(*kernel), std::move(*selection)).run();
+}
+
+}  // namespace sockleak

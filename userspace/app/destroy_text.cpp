@@ -1,0 +1,217 @@
+#include "app/destroy_text.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "app/version.hpp"
+#include "base/text.hpp"
+#include "report/phrases.hpp"
+
+namespace sockleak {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kShown = 10;
+constexpr std::size_t kHoldersNamed = 4;
+
+[[nodiscard]] std::string sockets_text(std::size_t count) {
+  return counted(count, "socket", "sockets");
+}
+
+[[nodiscard]] std::string name_of(const FdHolder& holder) {
+  return escape_terminal(holder.comm) + " (" + std::to_string(holder.pid.value) + ')';
+}
+
+/// "nginx (812), worker (813)", each process once.
+[[nodiscard]] std::string holders_of(const act::SocketFacts& socket) {
+  std::vector<std::string> names;
+  for (const FdHolder& holder : socket.holders) {
+    const std::string name = name_of(holder);
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < kHoldersNamed; ++i) text += (text.empty() ? "" : ", ") + names[i];
+  if (names.size() > kHoldersNamed) text += " and " + std::to_string(names.size() - kHoldersNamed) + " more";
+  return text;
+}
+
+[[nodiscard]] std::string cause_text(const act::SocketFacts& socket) {
+  const std::string holders = holders_of(socket);
+  switch (socket.cause) {
+    case act::Cause::kHeld:
+      return "held by " + holders;
+    case act::Cause::kUnaccepted:
+      return "not yet accepted by " + (holders.empty() ? "its listener" : holders);
+    case act::Cause::kListener:
+      return holders.empty() ? "a listener" : "a listener of " + holders;
+    case act::Cause::kOrphan:
+      return "closed by its owner, not yet by the peer";
+    case act::Cause::kTimeWait:
+    case act::Cause::kRequest:
+      return "no owner by design";
+    case act::Cause::kKernel:
+    case act::Cause::kSubflow:
+      return "the kernel's own";
+    case act::Cause::kUnknown:
+      return "holder unknown";
+  }
+  return {};
+}
+
+[[nodiscard]] std::string socket_line(const act::SocketFacts& socket) {
+  std::string line = "  " + act::to_string(socket);
+  std::string fds;
+  if (socket.cause == act::Cause::kHeld) {
+    for (const FdHolder& holder : socket.holders) fds += (fds.empty() ? "" : ", ") + std::to_string(holder.fd.value);
+    line += "  fd " + fds;
+  }
+  return line + "  cookie " + std::to_string(socket.id.value) + '\n';
+}
+
+[[nodiscard]] std::string row(const char* name, const std::string& text) {
+  if (text.empty()) return {};
+  std::string line = "  " + std::string(name);
+  line.resize(14, ' ');
+  return line + text + '\n';
+}
+
+/// Keeps the order in which groups first appear.
+template <typename Item, typename Key>
+[[nodiscard]] std::vector<std::vector<const Item*>> grouped(const std::vector<Item>& items, Key key) {
+  std::vector<std::vector<const Item*>> groups;
+  std::map<std::string, std::size_t> index;
+  for (const Item& item : items) {
+    const auto [entry, added] = index.try_emplace(key(item), groups.size());
+    if (added) groups.emplace_back();
+    groups[entry->second].push_back(&item);
+  }
+  return groups;
+}
+
+[[nodiscard]] std::string lines_of(const std::vector<const act::Step*>& steps, bool every) {
+  std::string out;
+  const std::size_t shown = every ? steps.size() : std::min(steps.size(), kShown);
+  for (std::size_t i = 0; i < shown; ++i) out += socket_line(steps[i]->socket);
+  if (shown < steps.size()) out += "  and " + count_text(steps.size() - shown) + " more (-v names them)\n";
+  return out;
+}
+
+[[nodiscard]] Json endpoint_json(const Endpoint& endpoint) {
+  const std::string address = address_text(endpoint);
+  return {{"address", address.empty() ? Json(nullptr) : Json(address)}, {"port", endpoint.port}};
+}
+
+[[nodiscard]] Json step_json(const act::Step& step, const act::StepResult* result) {
+  const act::SocketFacts& socket = step.socket;
+  Json holders = Json::array();
+  for (const FdHolder& holder : socket.holders) {
+    holders.push_back(Json{{"pid", holder.pid.value}, {"comm", valid_utf8(holder.comm)}, {"fd", holder.fd.value}});
+  }
+  const auto or_null = [](const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); };
+  return {{"cookie", socket.id.value},
+          {"protocol", to_string(socket.addresses.protocol)},
+          {"state", to_string(socket.state)},
+          {"local", endpoint_json(socket.addresses.local)},
+          {"remote", endpoint_json(socket.addresses.remote)},
+          {"netns", socket.netns.value},
+          {"cause", act::to_string(socket.cause)},
+          {"holders", std::move(holders)},
+          {"allowed", step.allowed},
+          {"why", or_null(step.why)},
+          {"owner_sees", or_null(step.owner_sees)},
+          {"stays", or_null(step.stays)},
+          {"result", result == nullptr ? Json(nullptr) : Json(act::to_string(result->outcome))},
+          {"result_why", result == nullptr ? Json(nullptr) : or_null(result->why)}};
+}
+
+}  // namespace
+
+std::string plan_text(const act::Plan& plan, bool every) {
+  const auto groups = grouped(plan.steps, [](const act::Step& step) {
+    return std::string(step.allowed ? "1" : "0") + to_string(step.socket.state) + '\n' + cause_text(step.socket) +
+           '\n' + step.why + '\n' + step.owner_sees;
+  });
+  const char* const verb = plan.method == act::Method::kShutdown ? "SHUT DOWN  " : "DESTROY  ";
+  std::string out;
+  for (const auto& steps : groups) {
+    const act::Step& first = *steps.front();
+    out += (first.allowed ? verb : "REFUSED  ") + sockets_text(steps.size()) + kDot + to_string(first.socket.state) +
+           kDot + cause_text(first.socket) + '\n';
+    out += lines_of(steps, every);
+    out += row("why", first.why);
+    if (first.allowed) out += row("owner sees", first.owner_sees.empty() ? "nothing: it has none" : first.owner_sees);
+    out += row("stays", first.stays);
+  }
+  return out;
+}
+
+std::string stops_text(const std::vector<StopReport>& stops, Duration grace) {
+  std::string out;
+  for (const StopReport& stop : stops) {
+    out += "STOP  " + escape_terminal(stop.comm) + " (" + std::to_string(stop.pid.value) + ")\n";
+    out += row("how", "SIGTERM, SIGKILL after " + duration_text(grace) + "; all its sockets end with it");
+    if (!stop.unit.empty()) {
+      const std::string unit = escape_terminal(stop.unit);
+      out += row("better", "it belongs to " + unit + ": systemctl restart " + unit);
+    }
+  }
+  return out;
+}
+
+std::string results_text(const act::Plan& plan, const std::vector<act::StepResult>& results, bool every) {
+  std::string out;
+  struct Row {
+    const act::Step* step;
+    const act::StepResult* result;
+  };
+  std::vector<Row> rows;
+  std::size_t done = 0, gone = 0, refused = 0;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    rows.push_back({&plan.steps[i], &results[i]});
+    done += results[i].outcome == act::Outcome::kDone ? 1U : 0U;
+    gone += results[i].outcome == act::Outcome::kAlreadyGone ? 1U : 0U;
+    refused += results[i].outcome == act::Outcome::kRefused ? 1U : 0U;
+  }
+  // Refusals of the plan were said before; what is new is what the kernel refused.
+  const auto groups = grouped(rows, [](const Row& item) {
+    return std::string(act::to_string(item.result->outcome)) + item.result->why + (item.step->allowed ? "1" : "0");
+  });
+  for (const auto& group : groups) {
+    const Row& first = *group.front();
+    if (!first.step->allowed) continue;
+    const bool refusal = first.result->outcome == act::Outcome::kRefused;
+    if (!refusal && !every) continue;
+    std::vector<const act::Step*> steps;
+    for (const Row* item : group) steps.push_back(item->step);
+    out += upper(act::to_string(first.result->outcome)) + "  " + sockets_text(steps.size()) + '\n';
+    out += lines_of(steps, every) + row("why", first.result->why);
+  }
+  return out + count_text(done) + " done" + kDot + count_text(gone) + " already gone" + kDot + count_text(refused) +
+         " refused\n";
+}
+
+std::string destroy_json(const act::Plan& plan, const std::vector<StopReport>& stops,
+                         const std::vector<act::StepResult>& results, bool dry_run) {
+  Json sockets = Json::array();
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    sockets.push_back(step_json(plan.steps[i], results.empty() ? nullptr : &results[i]));
+  }
+  Json processes = Json::array();
+  for (const StopReport& stop : stops) {
+    processes.push_back(Json{{"pid", stop.pid.value},
+                             {"comm", valid_utf8(stop.comm)},
+                             {"unit", stop.unit.empty() ? Json(nullptr) : Json(valid_utf8(stop.unit))},
+                             {"result", stop.outcome.empty() ? Json(nullptr) : Json(stop.outcome)}});
+  }
+  const Json out{{"schema", "sockleak.destroy/1"},
+                 {"tool", {{"version", kVersion}}},
+                 {"method", plan.method == act::Method::kShutdown ? "shutdown" : "destroy"},
+                 {"dry_run", dry_run},
+                 {"processes", std::move(processes)},
+                 {"sockets", std::move(sockets)}};
+  return out.dump(2, ' ', true, Json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace sockleak
