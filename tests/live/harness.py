@@ -199,7 +199,10 @@ def is_whole(stack):
         return False
     outermost = stack["frames"][-4:]
     starts = ("_start", "__libc_start_main", "__libc_start_call_main", "start_thread", "clone", "clone3", "main")
-    return any(bare(frame.get("function")).split("@")[0] in starts for frame in outermost)
+    if any(bare(frame.get("function")).split("@")[0] in starts for frame in outermost):
+        return True
+    # A thread's start without libc's debug symbols: start_thread and clone3 are not exported.
+    return all(base_name(frame.get("module")).startswith("libc.so") for frame in outermost[-2:])
 
 
 def show(stack):
