@@ -1,5 +1,5 @@
-// The load of scripts/demo: demo_client PORT ORDERS PER_SECOND. One connection per order, at a bounded rate; every
-// tenth order asks for something that is out of stock. Loopback only.
+// The load of scripts/demo: demo_client PORT ORDERS PER_SECOND. One connection per order, at a bounded rate; from the
+// 50th on, when the tracer has surely attached, every tenth order asks for something that is out of stock. Loopback only.
 #include <arpa/inet.h>
 #include <err.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 static void place_order(const struct sockaddr_in* server, int number) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0 || connect(fd, (const struct sockaddr*)server, sizeof *server) != 0) err(70, "connect");
-  const char* order = number % 10 == 9 ? "ORDER unicorn 1\n" : "ORDER widget 3\n";
+  const char* order = number >= 50 && number % 10 == 9 ? "ORDER unicorn 1\n" : "ORDER widget 3\n";
   if (send(fd, order, strlen(order), MSG_NOSIGNAL) < 0) err(70, "send");
   char answer = 0;
   while (answer != '\n' && read(fd, &answer, 1) == 1) {
