@@ -1,5 +1,5 @@
 // The load of scripts/demo: demo_client PORT ORDERS PER_SECOND. One connection per order, at a bounded rate; from the
-// 50th on, when the tracer has surely attached, every tenth order asks for something that is out of stock. Loopback only.
+// 50th on, when the tracer has surely attached, every tenth asks for something that is out of stock. Loopback only.
 #include <arpa/inet.h>
 #include <err.h>
 #include <stdint.h>
