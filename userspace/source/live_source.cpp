@@ -107,7 +107,8 @@ Result<void> AttachedSource::attach() {
   const Programs::Settings settings{.follow_children = options_.follow_children,
                                     .copy_stacks = options_.copy_stacks, .hooks = options_.hooks};
   if (auto ok = programs_.load(settings); !ok) return ok;
-  stacks_feed_.use({bpf_map__fd(programs_->maps.sl_rules), bpf_map__fd(programs_->maps.sl_seen)});
+  stacks_feed_.use({bpf_map__fd(programs_->maps.sl_rules), bpf_map__fd(programs_->maps.sl_seen),
+                    &programs_->bss->sl_rule_generation});
   for (const Pid pid : options_.pids) {
     if (auto ok = add_target(pid); !ok) return ok;
   }
@@ -330,8 +331,8 @@ Counters AttachedSource::losses() {
 std::vector<HookFact> AttachedSource::hooks() const { return programs_.attached(); }
 
 LiveSource::StackCost AttachedSource::stack_cost() {
-  return {kernel_counter(SL_COUNTER_STACKS_WALKED), kernel_counter(SL_COUNTER_WALK_MISSED),
-          stacks_feed_.rules_installed()};
+  return {kernel_counter(SL_COUNTER_STACKS_WALKED), kernel_counter(SL_COUNTER_STACKS_RECALLED),
+          kernel_counter(SL_COUNTER_WALK_MISSED), stacks_feed_.rules_installed()};
 }
 
 }  // namespace

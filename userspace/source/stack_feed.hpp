@@ -17,8 +17,8 @@ namespace sockleak {
 
 class StackFeed {
  public:
-  /// Borrowed map descriptors of the loaded programs.
-  struct Maps { int rules = -1; int seen = -1; };
+  /// Borrowed map descriptors of the loaded programs, and their count of times that something was taken back.
+  struct Maps { int rules = -1; int seen = -1; std::uint32_t* rule_generation = nullptr; };
 
   StackFeed(ModuleStore& modules, AddressMap& addresses, MemoryMapFeed& feed)
       : modules_(modules), addresses_(addresses), feed_(feed), compiler_(modules),
