@@ -126,9 +126,14 @@ struct sl_walk {
 	__u32 generation;
 	__u32 needs_bp; /* a rule went on from the bp that the walk began with */
 	__u64 reads;
-	__u16 places[SL_WALK_READS]; /* (address - sp) / 8, in the order read */
+	struct {
+		__u16 at; /* (address - sp) / 8, in the order read */
+		__u16 word; /* the low bits, to see soon that it is another walk */
+	} places[SL_WALK_READS];
 };
-#define SL_WALKS 128 /* per CPU, 42 KB; two walks that share a slot take turns */
+/* Per CPU, 73 KB, in sets of four: two callers of one function begin their walks alike. */
+#define SL_WALK_WAYS 4
+#define SL_WALKS 128
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SL_WALKS);
@@ -149,7 +154,8 @@ struct sl_window {
 	__u64 hash;
 	__u64 count;
 	__u64 bp_from; /* where bp was read from; 0 = it is the one the walk began with */
-	__u64 slot; /* in sl_walks */
+	__u64 slot; /* in sl_walks: the one to compare with */
+	__u64 victim; /* in sl_walks: the one to give up for this walk */
 	__u64 recalled; /* hash of the remembered walk that this one is; 0 = none */
 	struct sl_walk walk; /* what this walk depends on */
 	__u64 end; /* SL_WALK_*; 0 = goes on */

@@ -121,7 +121,8 @@ static __always_inline void sl_note_read(struct sl_window *window, __u64 address
 		window->walk.leads = sl_mix(window->walk.leads, word);
 		place |= SL_PLACE_LEADS;
 	}
-	window->walk.places[reads & (SL_WALK_READS - 1)] = place;
+	window->walk.places[reads & (SL_WALK_READS - 1)].at = place;
+	window->walk.places[reads & (SL_WALK_READS - 1)].word = word;
 	window->walk.reads = reads + 1;
 }
 
@@ -232,7 +233,7 @@ static __always_inline __u64 sl_last_hash(__u64 hash, __u64 end)
 	return sl_mix(hash, end) | 1;
 }
 
-/* Is this the walk that is remembered for where it starts? Then window->recalled is its hash. By induction: equal pc, sp
+/* Is this the walk remembered in window->slot? Then window->recalled is its hash. By induction: equal pc, sp
  * and (if a rule asked for it) bp lead to the same place, and equal words there to the next one. */
 __weak __noinline int sl_recall(__u64 owner)
 {
@@ -246,14 +247,20 @@ __weak __noinline int sl_recall(__u64 owner)
 	slot = window->slot;
 	known = bpf_map_lookup_elem(&sl_walks, &slot);
 	if (!known || known->pc != window->walk.pc || known->sp != window->walk.sp || known->asid != window->walk.asid ||
-	    known->generation != window->walk.generation || (known->needs_bp && known->bp != window->walk.bp))
+	    known->generation != window->walk.generation) {
+		window->victim = slot;
+		return 0;
+	}
+	if (known->needs_bp && known->bp != window->walk.bp)
 		return 0;
 	hash = sl_mix(sl_first_hash(window), known->pc);
 	for (i = 0; i < SL_WALK_READS; i++) {
 		if (i >= known->reads)
 			break;
-		place = known->places[i];
+		place = known->places[i].at;
 		word = sl_stack_word(window, known->sp + (place & (SL_PLACE_LEADS - 1)) * 8, owner);
+		if ((__u16)word != known->places[i].word)
+			break;
 		if (place & SL_PLACE_LEADS)
 			leads = sl_mix(leads, word);
 		else
@@ -423,7 +430,7 @@ static __always_inline void sl_send_new(struct sl_window *window, __u64 owner, _
 /* Of a stack that user space has: what is recalled is not sent again. */
 static __always_inline void sl_remember(struct sl_window *window, __u64 hash)
 {
-	__u32 slot = window->slot;
+	__u32 slot = window->victim;
 
 	if (window->end != SL_WALK_COMPLETE || window->walk.reads >= SL_WALK_READS)
 		return;
@@ -469,9 +476,15 @@ static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 	window->walk.bp = window->bp = SL_LOAD(regs, bp);
 	window->walk.asid = asid;
 	window->walk.generation = sl_rule_generation;
-	window->slot = sl_mix(window->pc ^ window->sp, asid) & (SL_WALKS - 1);
+	window->slot = (sl_mix(window->pc ^ window->sp, asid) & (SL_WALKS / SL_WALK_WAYS - 1)) * SL_WALK_WAYS;
+	window->victim = window->slot + window->turns % SL_WALK_WAYS;
 	window->recalled = 0;
-	sl_recall(owner);
+	for (i = 0; i < SL_WALK_WAYS; i++) {
+		sl_recall(owner);
+		if (window->recalled)
+			break;
+		window->slot++;
+	}
 	if (window->recalled && window->owner == owner) {
 		sl_count(SL_COUNTER_STACKS_RECALLED);
 		*end = SL_WALK_COMPLETE;
