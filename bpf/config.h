@@ -7,6 +7,11 @@
 #include <linux/types.h>
 #endif
 
+/* sl_touch_mode: of which sockets the last read or write is noted. It may change while the programs run. */
+#define SL_TOUCHES_OF_NONE 0
+#define SL_TOUCHES_OF_SUSPECTS 1
+#define SL_TOUCHES_OF_ALL 2
+
 struct sl_config {
 	__u32 follow_children; /* 1 = a target's children become targets */
 	__u32 copy_stacks; /* 0 = never ship user stack bytes (--no-snapshot) */

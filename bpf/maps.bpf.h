@@ -111,6 +111,25 @@ struct {
 	__type(value, __u64);
 } sl_counters __weak SEC(".maps");
 
+/* Of which sockets the last read or write is noted: SL_TOUCHES_*. */
+__u32 sl_touch_mode __weak = SL_TOUCHES_OF_NONE;
+
+/* By cookie; an entry says that the socket is of interest. The oldest give way. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct sl_touch);
+} sl_touches __weak SEC(".maps");
+
+/* Creation stacks of suspected sites. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u8);
+} sl_suspects __weak SEC(".maps");
+
 /* Counts up when user space takes rules or stacks back: what was remembered before is no longer good. */
 __u32 sl_rule_generation __weak = 0;
 

@@ -8,6 +8,7 @@
 #include "filter.bpf.h"
 #include "read.bpf.h"
 #include "stack.bpf.h"
+#include "touch.bpf.h"
 #include "tracked.bpf.h"
 
 static __always_inline void sl_created(struct sl_target *target, struct sl_socket *socket, __u32 family, __u32 type,
@@ -18,6 +19,7 @@ static __always_inline void sl_created(struct sl_target *target, struct sl_socke
 	__u64 stack;
 
 	stack = sl_user_stack(target->asid, &end);
+	sl_begin_touches(socket->cookie, stack);
 	event = sl_reserve(sizeof(*event));
 	if (!event)
 		return;
@@ -63,6 +65,7 @@ static __always_inline void sl_closed(struct sl_socket *socket, __u64 cookie, __
 		if (target)
 			stack = sl_user_stack(target->asid, &end);
 	}
+	sl_end_touches(cookie, how == SL_CLOSE_EXIT);
 	event = sl_reserve(sizeof(*event));
 	if (!event)
 		return;
@@ -97,6 +100,7 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	if (!sl_is_inet(family))
 		return;
 	stack = sl_user_stack(target->asid, &end);
+	sl_begin_touches(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), stack);
 	event = sl_reserve(sizeof(*event));
 	if (!event)
 		return;

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define SL_WIRE_VERSION 2
+#define SL_WIRE_VERSION 3
 #define SL_COMM_LEN 16
 #define SL_MAX_FRAMES 127
 
@@ -31,6 +31,7 @@
 #define SL_PROCESS_FREED 9
 #define SL_STACK_SEEN 20
 #define SL_STACK_MISSED 21
+#define SL_SOCKET_TOUCHED 10
 #define SL_SNAPSHOT_SOCKET 30
 #define SL_SNAPSHOT_HOLDER 31
 #define SL_SESSION_BEGIN 100
@@ -137,6 +138,29 @@ struct sl_socket_closed {
 	__u8 state; /* TCP state when close began */
 	__u8 padding[2];
 	char comm[SL_COMM_LEN];
+};
+
+#define SL_TOUCH_RECEIVE 1
+#define SL_TOUCH_SEND 2
+
+/* The last time that somebody read from or wrote to a socket. */
+struct sl_touch {
+	__u64 ktime_ns;
+	__u64 start_ns; /* of process tgid */
+	__u64 stack;
+	__u32 tgid;
+	__u32 tid;
+	__s32 result; /* bytes, or -errno */
+	__u32 stack_end;
+	__u8 what; /* SL_TOUCH_*; 0 = not touched since sockleak looks */
+	__u8 padding[7];
+};
+
+/* Told when it can no longer be asked for (the end of the process), or by user space that has asked. */
+struct sl_socket_touched {
+	struct sl_header header;
+	__u64 cookie;
+	struct sl_touch touch;
 };
 
 struct sl_socket_destroyed {
@@ -272,6 +296,8 @@ SL_ASSERT_SIZE(sl_socket_accepted, 128);
 SL_ASSERT_SIZE(sl_state_changed, 96);
 SL_ASSERT_SIZE(sl_socket_closed, 72);
 SL_ASSERT_SIZE(sl_socket_destroyed, 40);
+SL_ASSERT_SIZE(sl_touch, 48);
+SL_ASSERT_SIZE(sl_socket_touched, 88);
 SL_ASSERT_SIZE(sl_process_forked, 64);
 SL_ASSERT_SIZE(sl_process_execed, 56);
 SL_ASSERT_SIZE(sl_process_exited, 40);

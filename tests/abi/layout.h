@@ -31,6 +31,12 @@
     MEMBER(sl_socket_closed, header) MEMBER(sl_socket_closed, cookie) MEMBER(sl_socket_closed, stack)         \
     MEMBER(sl_socket_closed, stack_end) MEMBER(sl_socket_closed, how) MEMBER(sl_socket_closed, state)         \
     MEMBER(sl_socket_closed, padding) MEMBER(sl_socket_closed, comm)                                          \
+  STRUCT(sl_touch)                                                                                            \
+    MEMBER(sl_touch, ktime_ns) MEMBER(sl_touch, start_ns) MEMBER(sl_touch, stack) MEMBER(sl_touch, tgid)      \
+    MEMBER(sl_touch, tid) MEMBER(sl_touch, result) MEMBER(sl_touch, stack_end) MEMBER(sl_touch, what)         \
+    MEMBER(sl_touch, padding)                                                                                 \
+  STRUCT(sl_socket_touched)                                                                                   \
+    MEMBER(sl_socket_touched, header) MEMBER(sl_socket_touched, cookie) MEMBER(sl_socket_touched, touch)      \
   STRUCT(sl_socket_destroyed)                                                                                 \
     MEMBER(sl_socket_destroyed, header) MEMBER(sl_socket_destroyed, cookie)                                   \
   STRUCT(sl_process_forked)                                                                                   \

@@ -47,6 +47,10 @@ class CheckPrograms(unittest.TestCase):
         if "listener_created_at" in truth:
             self.assertEqual(harness.true_place(truth["listener_created_at"]),
                              harness.own_place(finding["listener_created_at"], program))
+        if "touched_at" in truth:
+            self.assertEqual([(truth["leaked"], truth["touched_at"]["what"], harness.true_place(truth["touched_at"]))],
+                             [(touch["count"], touch["what"], harness.own_place(touch["stack"], program))
+                              for touch in finding["last_touched_at"]])
         self.assertEqual(truth["leaked"], sum(creator["count"] for creator in finding["creators"]))
         self.assertEqual(truth["leaked"], sum(finding["states"].values()), finding["states"])
 

@@ -20,7 +20,7 @@ struct place {
   _Atomic(const char*) function;
   atomic_int line, count;
 };
-static struct place listening, accepted, closed_after_reply, closed_after_goodbye;
+static struct place listening, accepted, requested, closed_after_reply, closed_after_goodbye;
 #define AT(place, call) \
   ((void)((place).function = __func__), (void)((place).line = __LINE__), (void)(place).count++, (call))
 
@@ -41,7 +41,7 @@ static void say_goodbye(int fd) {
 static void* serve_connection(void* argument) {
   const int fd = (int)(long)argument;
   char request = 0;
-  if (read(fd, &request, 1) != 1) errx(70, "no request");
+  if (AT(requested, read(fd, &request, 1)) != 1) errx(70, "no request");
   switch (request) {
     case 'O':
       reply(fd);
@@ -109,10 +109,11 @@ int main(int argc, char** argv) {
           "{\"program\":\"accept_thread\",\"leaked\":%d,\"created\":%d,\"origin\":\"accept\",\"sockets_created\":%d,"
           "\"created_at\":{\"file\":\"accept_thread.c\",\"line\":%d,\"function\":\"%s\"},"
           "\"listener_created_at\":{\"file\":\"accept_thread.c\",\"line\":%d,\"function\":\"%s\"},"
+          "\"touched_at\":{\"what\":\"recv → data\",\"file\":\"accept_thread.c\",\"line\":%d,\"function\":\"%s\"},"
           "\"closed_at\":[{\"file\":\"accept_thread.c\",\"line\":%d,\"function\":\"%s\",\"count\":%d},"
           "{\"file\":\"accept_thread.c\",\"line\":%d,\"function\":\"%s\",\"count\":%d}]}\n",
           repaired ? 0 : malformed, accepted.count, 1 + 2 * kConnections, accepted.line, accepted.function,
-          listening.line, listening.function, closed_after_reply.line, closed_after_reply.function,
+          listening.line, listening.function, requested.line, requested.function, closed_after_reply.line, closed_after_reply.function,
           closed_after_reply.count, closed_after_goodbye.line, closed_after_goodbye.function,
           closed_after_goodbye.count);
   return fclose(truth) == 0 ? 0 : 70;

@@ -17,7 +17,7 @@ struct place {
   const char* function;
   int line, count;
 };
-static struct place opened, closed;
+static struct place opened, answered, closed;
 #define AT(place, call) \
   ((void)((place).function = __func__), (void)((place).line = __LINE__), (void)(place).count++, (call))
 
@@ -40,7 +40,7 @@ static int open_backend(const struct sockaddr_in* address, char request) {
   const int fd = AT(opened, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (fd < 0 || connect(fd, (const struct sockaddr*)address, sizeof *address) != 0) err(70, "connect");
   char answer = 0;
-  if (write(fd, &request, 1) != 1 || read(fd, &answer, 1) != 1) err(70, "exchange");
+  if (write(fd, &request, 1) != 1 || AT(answered, read(fd, &answer, 1)) != 1) err(70, "exchange");
   if (answer != 'Y') {
     if (repaired && close(fd) != 0) err(70, "close");
     return -1;  // the leak
@@ -82,8 +82,9 @@ int main(int argc, char** argv) {
       truth,
       "{\"program\":\"connect_error_path\",\"leaked\":%d,\"created\":%d,\"origin\":\"connect\",\"sockets_created\":%d,"
       "\"created_at\":{\"file\":\"connect_error_path.c\",\"line\":%d,\"function\":\"%s\"},"
+      "\"touched_at\":{\"what\":\"recv → data\",\"file\":\"connect_error_path.c\",\"line\":%d,\"function\":\"%s\"},"
       "\"closed_at\":[{\"file\":\"connect_error_path.c\",\"line\":%d,\"function\":\"%s\",\"count\":%d}]}\n",
-      repaired ? 0 : refused, opened.count, 1 + 2 * kRequests, opened.line, opened.function, closed.line,
-      closed.function, closed.count);
+      repaired ? 0 : refused, opened.count, 1 + 2 * kRequests, opened.line, opened.function, answered.line,
+      answered.function, closed.line, closed.function, closed.count);
   return fclose(truth) == 0 ? 0 : 70;
 }

@@ -19,6 +19,7 @@
 #include "app/targets.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "judge/suspicion.hpp"
 #include "process/command.hpp"
 #include "source/live_source.hpp"
 
@@ -28,6 +29,8 @@ namespace {
 constexpr Duration kTick = std::chrono::milliseconds(100);  // the rings are drained at least so often
 constexpr Duration kGrace = std::chrono::seconds(5);        // for an interrupted command to end by itself
 constexpr Duration kLastCloses = std::chrono::seconds(1);   // between a process's exit event and its last close
+constexpr Duration kLookEvery = std::chrono::seconds(1);    // for sites that begin to look like leaks
+constexpr Duration kPatience = std::chrono::milliseconds(500);  // with a socket in CLOSE_WAIT, before its site does
 constexpr int kNotFound = 127, kNotExecutable = 126;        // as a shell says it
 
 [[nodiscard]] Duration monotonic() {
@@ -61,6 +64,7 @@ class LiveSession {
   [[nodiscard]] Result<void> let_rest();
   [[nodiscard]] Result<void> take_snapshot();
   [[nodiscard]] Result<int> report();
+  void look_closer();
   void on_signal(const Signals::Request& request);
   [[nodiscard]] bool over();
   [[nodiscard]] bool command_ended();
@@ -81,6 +85,7 @@ class LiveSession {
   std::optional<StatusLine> status_;
   std::optional<int> wait_status_;
   std::optional<Signals::Request> interrupted_;
+  Duration next_look_{};
   std::int64_t started_ms_ = 0;
 };
 
@@ -136,6 +141,7 @@ Result<void> LiveSession::attach() {
   live.follow_children = options_.follow_children;
   live.copy_stacks = options_.copy_stacks;
   live.hooks = options_.hooks;
+  live.watch_touches = options_.subcommand == Subcommand::kCheck;
   auto source = LiveSource::attach(live, modules_);
   if (!source) return tl::unexpected(source.error());
   source_ = std::move(*source);
@@ -185,7 +191,17 @@ Result<void> LiveSession::turn(Duration timeout) {
   if (status_ && status_->due(monotonic())) {
     status_->show(pipeline_.tracker(), source_->losses().get(Counter::events_lost));
   }
+  look_closer();
   return pipeline_.recording();
+}
+
+/// What a suspected site's sockets are last used for is asked for in time: an idle one will not tell.
+void LiveSession::look_closer() {
+  if (monotonic() < next_look_) return;
+  next_look_ = monotonic() + kLookEvery;
+  for (const Suspicion& suspicion : suspicions(pipeline_.tracker(), pipeline_.tracker().now(), kPatience)) {
+    source_->suspect(pipeline_.stacks().names_of(suspicion.site.stack), suspicion.open);
+  }
 }
 
 Result<void> LiveSession::turn_until(Duration deadline, bool (LiveSession::*done)()) {

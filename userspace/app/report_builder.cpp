@@ -1,6 +1,7 @@
 #include "app/report_builder.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -16,6 +17,16 @@ template <typename Key>
   std::vector<std::pair<Key, std::uint64_t>> sorted(counts.begin(), counts.end());
   std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   return sorted;
+}
+
+/// How many bytes it were says nothing: sockets are grouped by this.
+[[nodiscard]] std::string touch_text(const Touch& touch) {
+  const bool receive = touch.kind == TouchKind::kReceive;
+  const std::string call = receive ? "recv → " : "send → ";
+  if (touch.result > 0) return call + "data";
+  if (touch.result == 0) return call + (receive ? "0 (peer closed)" : "0");
+  const char* name = ::strerrorname_np(-touch.result);
+  return call + (name != nullptr ? name : std::to_string(touch.result).c_str());
 }
 
 class ReportBuilder {
@@ -82,6 +93,7 @@ class ReportBuilder {
     out.peers = by_count(peers);
     out.creators = creators(sockets);
     out.closed_at = closes(finding.closed_at);
+    out.last_touched_at = touches(sockets);
     out.finding = std::move(finding);
     if (sockets.size() > kShownSockets) sockets.resize(kShownSockets);
     for (SocketRecord& socket : sockets) {
@@ -149,6 +161,21 @@ class ReportBuilder {
       ReportClose close{count, to_string(path.how), stack(path.stack), 0};
       close.culprit = culprit_frame(close.stack);
       out.push_back(std::move(close));
+    }
+    return out;
+  }
+
+  [[nodiscard]] std::vector<ReportTouch> touches(const std::vector<SocketRecord>& sockets) const {
+    std::map<std::pair<std::string, StackId>, std::uint64_t> counts;
+    for (const SocketRecord& socket : sockets) {
+      const Tracker::LastTouch* last = in_.tracker.last_touch(socket.id);
+      if (last != nullptr) ++counts[{touch_text(last->touch), last->stack}];
+    }
+    std::vector<ReportTouch> out;
+    for (const auto& [key, count] : by_count(counts)) {
+      ReportTouch touch{count, key.first, stack(key.second), 0};
+      touch.culprit = culprit_frame(touch.stack);
+      out.push_back(std::move(touch));
     }
     return out;
   }

@@ -22,9 +22,13 @@ constexpr std::uint8_t kSockRaw = 3;
 constexpr std::uint8_t kIpprotoIcmpV6 = 58;
 
 /// A clock beyond 292 years is damage; inside the signed range differences of times cannot overflow.
-[[nodiscard]] KernelTime time_of(const sl_header& header) {
+[[nodiscard]] KernelTime time_of(std::uint64_t ns) {
   constexpr std::uint64_t kLatest = std::numeric_limits<std::int64_t>::max();
-  return KernelTime{std::min<std::uint64_t>(header.ktime_ns, kLatest)};
+  return KernelTime{std::min<std::uint64_t>(ns, kLatest)};
+}
+
+[[nodiscard]] KernelTime time_of(const sl_header& header) {
+  return time_of(std::uint64_t{header.ktime_ns});
 }
 
 [[nodiscard]] ProcessId process_of(const sl_header& header) {
@@ -146,6 +150,19 @@ Event to_event(const sl_socket_closed& w) {
                       .state = state_of(w.state)};
 }
 
+Event to_event(const sl_socket_touched& w) {
+  const sl_touch& touch = w.touch;
+  const auto kind = touch.what <= SL_TOUCH_SEND ? static_cast<TouchKind>(touch.what) : TouchKind::kNone;
+  return SocketTouched{.time = time_of(w.header),
+                       .socket = SocketId{w.cookie},
+                       .touch = {.time = time_of(touch.ktime_ns),
+                                 .task = {{Pid{touch.tgid}, touch.start_ns}, Pid{touch.tid}},
+                                 .stack = StackHash{touch.stack},
+                                 .stack_end = walk_end_of(touch.stack_end),
+                                 .kind = kind,
+                                 .result = touch.result}};
+}
+
 Event to_event(const sl_socket_destroyed& w) {
   return SocketDestroyed{.time = time_of(w.header), .socket = SocketId{w.cookie}};
 }
@@ -241,6 +258,8 @@ Decoded decode(std::span<const std::byte> record) {
       return read<sl_state_changed>(record);
     case SL_SOCKET_CLOSED:
       return read<sl_socket_closed>(record);
+    case SL_SOCKET_TOUCHED:
+      return read<sl_socket_touched>(record);
     case SL_SOCKET_DESTROYED:
       return read<sl_socket_destroyed>(record);
     case SL_PROCESS_FORKED:

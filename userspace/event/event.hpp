@@ -73,6 +73,13 @@ struct SocketClosed {
   KernelTime time; Task task; std::string comm;
   SocketId socket; StackHash stack; WalkEnd stack_end; CloseHow how; TcpState state;
 };
+enum class TouchKind : std::uint8_t { kNone = 0, kReceive, kSend };
+/// Somebody read from or wrote to the socket, and nobody did later. `result`: bytes, 0 at the peer's end, or -errno.
+struct Touch {
+  KernelTime time; Task task; StackHash stack; WalkEnd stack_end; TouchKind kind; int result;
+};
+struct SocketTouched { KernelTime time; SocketId socket; Touch touch; };
+
 struct SocketDestroyed { KernelTime time; SocketId socket; };
 
 struct ProcessForked { KernelTime time; Task parent; ProcessId child; std::string comm; };
@@ -94,6 +101,6 @@ struct SnapshotEnded { KernelTime time; bool complete; };
 
 using Event = std::variant<SessionBegan, CommandEnded, SocketCreated, SocketAccepted, StateChanged, SocketClosed,
                            SocketDestroyed, ProcessForked, ProcessExeced, ProcessExited, ProcessFreed, SnapshotBegan,
-                           SnapshotSocket, SnapshotHolder, SnapshotEnded>;
+                           SnapshotSocket, SnapshotHolder, SnapshotEnded, SocketTouched>;
 
 }  // namespace sockleak

@@ -148,7 +148,12 @@ constexpr int kIndent = 2;
            {"created_at", stack_json(finding.created_at)}};
   if (finding.listener_created_at) out["listener_created_at"] = stack_json(*finding.listener_created_at);
   out["closed_at"] = std::move(closed_at);
-  out["last_touched_at"] = Json::array();
+  Json touched = Json::array();
+  for (const ReportTouch& touch : finding.last_touched_at) {
+    touched.push_back(
+        Json{{"count", touch.count}, {"what", valid_utf8(touch.what)}, {"stack", stack_json(touch.stack)}});
+  }
+  out["last_touched_at"] = std::move(touched);
   out["sockets"] = std::move(sockets);
   return out;
 }

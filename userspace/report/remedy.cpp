@@ -42,6 +42,47 @@ namespace {
   return "the process that holds it";
 }
 
+/// The stack by which the program itself closes most of this site's sockets.
+[[nodiscard]] const Stack* closing_stack(const ReportFinding& finding) {
+  for (const ReportClose& close : finding.closed_at) {
+    if (close.how == "close" && !close.stack.frames.empty()) return &close.stack;
+  }
+  return nullptr;
+}
+
+[[nodiscard]] bool same_function(const Frame& a, const Frame& b) {
+  return !a.function.empty() && a.function == b.function && a.module == b.module;
+}
+
+/// Both stacks go through a function: from outside inwards, the last one. Where in it the first one went on.
+[[nodiscard]] const Frame* parting_frame(const Stack& stack, const Stack& other) {
+  const Frame* parting = nullptr;
+  auto theirs = other.frames.rbegin();
+  for (auto ours = stack.frames.rbegin(); ours != stack.frames.rend() && theirs != other.frames.rend();
+       ++ours, ++theirs) {
+    if (!same_function(*ours, *theirs)) break;
+    parting = &*ours;
+    if (ours->line != theirs->line || ours->offset != theirs->offset) break;
+  }
+  return parting;
+}
+
+/// What was done last to most of them, and where their path leaves that of the siblings that are closed.
+[[nodiscard]] std::string touch_remedy(const ReportFinding& finding) {
+  const ReportTouch& touch = finding.last_touched_at.front();
+  const Frame* last = culprit_of(touch.stack, touch.culprit);
+  if (last == nullptr) return {};
+  std::string out = "close() is missing on the path through " + frame_phrase(*last) + ", which ended with " +
+                    escape_terminal(touch.what);
+  const Stack* close = closing_stack(finding);
+  const Frame* closing = closing_frame(finding);
+  if (close == nullptr || closing == nullptr) return out + ": nobody closes these sockets";
+  out += "; siblings are closed in " + frame_phrase(*closing);
+  const Frame* parting = parting_frame(touch.stack, *close);
+  if (parting != nullptr && !same_function(*parting, *last)) out += "; the paths part in " + frame_phrase(*parting);
+  return out;
+}
+
 [[nodiscard]] std::string close_wait_remedy(const ReportFinding& finding) {
   std::string out = "the peer closed, recv returns 0 ever since and nobody calls close(): ";
   if (const Frame* frame = closing_frame(finding)) {
@@ -84,6 +125,9 @@ std::string remedy_text(const ReportFinding& finding) {
     return other_holder(finding) +
            " keeps them open without having opened them: open with SOCK_CLOEXEC, or close the "
            "descriptors it was handed";
+  }
+  if (!finding.last_touched_at.empty()) {
+    if (std::string text = touch_remedy(finding); !text.empty()) return text;
   }
   if (accused_by(finding, "close-wait")) return close_wait_remedy(finding);
   if (const Frame* frame = closing_frame(finding)) {

@@ -56,6 +56,14 @@ struct ReportClose {
   std::size_t culprit = 0;  // index in stack.frames of the first frame that is the program's own
 };
 
+/// Sockets that were last read or written at one place with one outcome.
+struct ReportTouch {
+  std::uint64_t count = 0;
+  std::string what;  // "recv → 0 (peer closed)"
+  Stack stack;
+  std::size_t culprit = 0;
+};
+
 struct ReportSocket {
   SocketRecord record;
   double age_s = 0;
@@ -72,6 +80,7 @@ struct ReportFinding {
   std::optional<Stack> listener_created_at;
   std::size_t listener_culprit = 0;  // the same in listener_created_at
   std::vector<ReportClose> closed_at;
+  std::vector<ReportTouch> last_touched_at;  // most frequent first
   std::vector<ReportSocket> sockets;
 };
 

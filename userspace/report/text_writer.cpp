@@ -29,6 +29,7 @@ class TextReport {
     out_ += stack_lines(finding.created_at, finding.culprit, verbose_);
     if (finding.listener_created_at) listener(*finding.listener_created_at, finding.listener_culprit);
     siblings(finding);
+    touches(finding);
     if (std::string holders = holders_text(finding, verbose_); !holders.empty()) row("held by", holders);
     evidence(finding.finding);
     row("remedy", remedy_text(finding));
@@ -136,6 +137,20 @@ class TextReport {
       row("",
           "… " + count_text(rest) + " on " + counted(finding.closed_at.size() - shown, "other path", "other paths"));
     }
+  }
+
+  void touches(const ReportFinding& finding) {
+    const std::size_t all = finding.last_touched_at.size();
+    const std::size_t shown = verbose_ ? all : std::min(all, kBriefClosePaths);
+    for (std::size_t i = 0; i < shown; ++i) {
+      const ReportTouch& touch = finding.last_touched_at[i];
+      const Frame* frame = culprit_of(touch.stack, touch.culprit);
+      row(i == 0 ? "last touched" : "",
+          count_text(touch.count) + (frame == nullptr ? " at an unknown place" : " in  " + frame_line(*frame, verbose_)) +
+              kDot + escape_terminal(touch.what));
+      if (verbose_ && !touch.stack.frames.empty()) out_ += stack_lines(touch.stack, touch.culprit, true);
+    }
+    if (shown < all) row("", "… on " + counted(all - shown, "other path", "other paths"));
   }
 
   [[nodiscard]] static std::string lifetimes(const Finding& judged) {

@@ -33,6 +33,8 @@ Attachment attachment(HookKind kind) {
   return {};
 }
 
+constexpr const char* kTouchCost = "a look-up per read and write of the targets, while a site is suspected";
+
 bool exists_in(const Hook& hook, Build build) { return hook.build == Build::kBoth || hook.build == build; }
 
 }  // namespace
@@ -56,6 +58,13 @@ const std::vector<Hook>& all_hooks() {
       {"release", "cgroup/sock_release", HookKind::kCgroupSockRelease, nullptr, "sl_sock_release", ""},
       {"state", "tp_btf/inet_sock_set_state", HookKind::kTracingBtf, "inet_sock_set_state", "sl_inet_sock_set_state",
        ""},
+      {"read", "tp_btf/sock_recv_length", HookKind::kTracingBtf, "sock_recv_length", "sl_sock_recv_length",
+       kTouchCost, Build::kBoth, true},
+      {"read", "fexit/inet_recvmsg", HookKind::kFexit, "inet_recvmsg", "sl_inet_recvmsg", kTouchCost, Build::kBoth, true},
+      {"write", "tp_btf/sock_send_length", HookKind::kTracingBtf, "sock_send_length", "sl_sock_send_length",
+       kTouchCost, Build::kBoth, true},
+      {"write", "fexit/inet_sendmsg", HookKind::kFexit, "inet_sendmsg", "sl_inet_sendmsg", kTouchCost, Build::kBoth,
+       true},
       {"fork", "tp_btf/sched_process_fork", HookKind::kTracingBtf, "sched_process_fork", "sl_sched_process_fork", ""},
       {"exec", "tp_btf/sched_process_exec", HookKind::kTracingBtf, "sched_process_exec", "sl_sched_process_exec", ""},
       {"exit", "tp_btf/sched_process_exit", HookKind::kTracingBtf, "sched_process_exit", "sl_sched_process_exit", ""},
@@ -123,7 +132,9 @@ Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kern
     if (!chosen.empty() && same_need(chosen.back(), *hook)) continue;  // served
     const auto next = hook + 1;
     const bool last = next == candidates.end() || !same_need(*hook, *next);
-    if (!last) {
+    if (hook->on_demand) {
+      if (!try_hook(*hook, kernel_types, cgroup_fd)) continue;
+    } else if (!last) {
       if (set == HookSet::kFallback) continue;
       if (auto tried = try_hook(*hook, kernel_types, cgroup_fd); !tried) {
         if (set == HookSet::kAuto) continue;

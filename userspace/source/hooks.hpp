@@ -30,6 +30,7 @@ struct Hook {
   const char* program;    // in the skeleton
   const char* cost;       // what having it attached costs; "" = next to nothing
   Build build = Build::kBoth;  // where the program exists
+  bool on_demand = false;      // tracing works without it; attached when it is asked for
 };
 
 /// What was chosen, for people.
@@ -50,7 +51,8 @@ struct HookFact {
 /// Whether tracing programs may use socket storage and ask for cookies: the full build loads.
 [[nodiscard]] Result<void> try_socket_storage(const btf& kernel_types);
 
-/// One hook for each need of `build`. The last alternative of a need is not tried: attaching it will tell.
+/// One hook for each need of `build`. The last alternative of a need is not tried: attaching it will tell. Hooks on
+/// demand are tried all, and left out if none works.
 [[nodiscard]] Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kernel_types, int cgroup_fd);
 
 }  // namespace sockleak

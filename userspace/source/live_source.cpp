@@ -13,12 +13,14 @@
 
 #include "base/log.hpp"
 #include "process/procfs.hpp"
+#include "source/kernel_counters.hpp"
 #include "source/kernel_features.hpp"
 #include "source/kernel_tables.hpp"
 #include "source/memory_map_feed.hpp"
 #include "source/programs.hpp"
 #include "source/socket_names.hpp"
 #include "source/stack_feed.hpp"
+#include "source/touch_feed.hpp"
 
 namespace sockleak {
 namespace {
@@ -80,6 +82,7 @@ class AttachedSource final : public LiveSource {
   Counters losses() override;
   std::vector<HookFact> hooks() const override;
   StackCost stack_cost() override;
+  void suspect(std::span<const StackHash> makers, std::span<const SocketId> sockets) override;
   void note_command_end(RecordSink& sink, Pid pid, int wait_status) override;
   int descriptor() const override { return epoll_.get(); }
   bool targets_live() override { return !live_.empty(); }
@@ -90,13 +93,13 @@ class AttachedSource final : public LiveSource {
   void add_children(Pid pid);
   bool read_tables(const KernelTables::Record& record);  // false: not to the end
   std::size_t drain(RecordSink& sink);
+  void tell_touches(RecordSink& sink);
   void on_event(std::span<const std::byte> record);
   void deliver(std::span<const std::byte> record);
   bool lacks_stack(std::span<const std::byte> record);
   void deliver_held();
   void follow_processes(std::span<const std::byte> record);
   void release_address_space(Pid pid);
-  std::uint64_t kernel_counter(std::uint32_t index) const;
   static std::optional<StackHash> stack_of(std::span<const std::byte> record);
 
   LiveOptions options_;
@@ -106,6 +109,7 @@ class AttachedSource final : public LiveSource {
   StackFeed stacks_feed_;
   // Destroyed in reverse: rings before the programs whose maps they use.
   Programs programs_;
+  TouchFeed touches_{programs_};
   Ring events_, stacks_;
   UniqueFd epoll_;
   RecordSink* sink_ = nullptr;   // during poll() and snapshot() only
@@ -134,6 +138,7 @@ Result<void> AttachedSource::attach() {
   }
   programs_->bss->sl_adopting = 1;
   if (auto ok = programs_.attach(); !ok) return ok;
+  if (options_.watch_touches) touches_.watch_all();
   // Children made before the fork hook was there; later ones are found by the hook.
   if (options_.follow_children) {
     for (const Pid pid : options_.pids) add_children(pid);
@@ -283,6 +288,7 @@ std::optional<StackHash> AttachedSource::stack_of(std::span<const std::byte> rec
   if (header.type == SL_SOCKET_CREATED) at = offsetof(sl_socket_created, stack);
   if (header.type == SL_SOCKET_ACCEPTED) at = offsetof(sl_socket_accepted, stack);
   if (header.type == SL_SOCKET_CLOSED) at = offsetof(sl_socket_closed, stack);
+  if (header.type == SL_SOCKET_TOUCHED) at = offsetof(sl_socket_touched, touch.stack);
   std::uint64_t hash = 0;
   if (at != 0 && record.size() >= at + sizeof(hash)) std::memcpy(&hash, record.data() + at, sizeof(hash));
   return hash == 0 ? std::nullopt : std::optional(StackHash{hash});
@@ -328,8 +334,21 @@ Result<void> AttachedSource::snapshot(RecordSink& sink) {
   sink.on_record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
   const bool whole = read_tables([&sink](std::span<const std::byte> record) { sink.on_record(record); });
   drain(sink);  // closes that happened while the tables were read
+  tell_touches(sink);
   sink.on_record(bytes_of(snapshot_end(whole)));
   return {};
+}
+
+void AttachedSource::suspect(std::span<const StackHash> makers, std::span<const SocketId> sockets) {
+  touches_.suspect(makers, sockets);
+}
+
+void AttachedSource::tell_touches(RecordSink& sink) {
+  touches_.read([this, &sink](sl_socket_touched& record) {
+    record.header.ktime_ns = now().ns;
+    if (lacks_stack(bytes_of(record))) record.touch.stack = 0;
+    sink.on_record(bytes_of(record));
+  });
 }
 
 void AttachedSource::note_command_end(RecordSink& sink, Pid pid, int wait_status) {
@@ -340,29 +359,10 @@ void AttachedSource::note_command_end(RecordSink& sink, Pid pid, int wait_status
   sink.on_record(bytes_of(record));
 }
 
-std::uint64_t AttachedSource::kernel_counter(std::uint32_t index) const {
-  const int cpus = libbpf_num_possible_cpus();
-  std::vector<std::uint64_t> values(cpus > 0 ? static_cast<std::size_t>(cpus) : 1);
-  if (bpf_map_lookup_elem(bpf_map__fd(programs_->maps.sl_counters), &index, values.data()) != 0) return 0;
-  std::uint64_t sum = 0;
-  for (const std::uint64_t value : values) sum += value;
-  return sum;
-}
-
 Counters AttachedSource::losses() {
-  Counters losses = stacks_feed_.losses();
+  Counters losses = kernel_losses(bpf_map__fd(programs_->maps.sl_counters));
+  losses.merge(stacks_feed_.losses());
   losses.merge(maps_feed_.losses());
-  losses.add(Counter::events_lost, kernel_counter(SL_COUNTER_EVENT_RING_FULL));
-  losses.add(Counter::stacks_lost, kernel_counter(SL_COUNTER_STACK_RING_FULL));
-  losses.add(Counter::sockets_untracked, kernel_counter(SL_COUNTER_STORAGE_FULL));
-  losses.add(Counter::processes_untracked, kernel_counter(SL_COUNTER_TARGETS_FULL));
-  losses.add(Counter::stack_table_full, kernel_counter(SL_COUNTER_SEEN_FULL));
-  losses.add(Counter::stacks_unreadable, kernel_counter(SL_COUNTER_WALK_READ_FAILED));
-  losses.add(Counter::stacks_insane, kernel_counter(SL_COUNTER_WALK_INSANE));
-  losses.add(Counter::stacks_contended, kernel_counter(SL_COUNTER_WALK_CONTENDED));
-  losses.add(Counter::stacks_too_deep, kernel_counter(SL_COUNTER_WALK_DEPTH));
-  losses.add(Counter::accepts_without_cookie, kernel_counter(SL_COUNTER_ACCEPT_WITHOUT_COOKIE));
-  losses.add(Counter::compat_tasks, kernel_counter(SL_COUNTER_COMPAT_TASK));
   losses.add(Counter::mappings_dropped, addresses_.dropped());
   return losses;
 }
@@ -370,8 +370,9 @@ Counters AttachedSource::losses() {
 std::vector<HookFact> AttachedSource::hooks() const { return programs_.attached(); }
 
 LiveSource::StackCost AttachedSource::stack_cost() {
-  return {kernel_counter(SL_COUNTER_STACKS_WALKED), kernel_counter(SL_COUNTER_STACKS_RECALLED),
-          kernel_counter(SL_COUNTER_WALK_MISSED), stacks_feed_.rules_installed()};
+  const int counters = bpf_map__fd(programs_->maps.sl_counters);
+  return {kernel_counter(counters, SL_COUNTER_STACKS_WALKED), kernel_counter(counters, SL_COUNTER_STACKS_RECALLED),
+          kernel_counter(counters, SL_COUNTER_WALK_MISSED), stacks_feed_.rules_installed()};
 }
 
 }  // namespace

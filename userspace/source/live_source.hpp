@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct LiveOptions {
   std::vector<Pid> pids;         // processes (thread group ids) to watch
   bool follow_children = true;
   HookSet hooks = HookSet::kAuto;
+  bool watch_touches = false;    // note the last read or write of every socket, not only of suspected ones
   bool copy_stacks = true;       // false: --no-snapshot, never copy user stack bytes
 };
 
@@ -31,6 +33,9 @@ class LiveSource : public EventSource {
   /// finish for lack of a rule, and how many rules that took.
   struct StackCost { std::uint64_t walked = 0, recalled = 0, copied = 0, rules = 0; };
   [[nodiscard]] virtual StackCost stack_cost() = 0;
+  /// From now on the last reads and writes of these sockets, and of all that these stacks will make, are noted;
+  /// snapshots tell them.
+  virtual void suspect(std::span<const StackHash> makers, std::span<const SocketId> sockets) = 0;
   /// Writes SL_COMMAND_ENDED into the stream.
   virtual void note_command_end(RecordSink& sink, Pid pid, int wait_status) = 0;
   /// An epoll descriptor that is readable when poll() would deliver something urgent.

@@ -75,7 +75,7 @@ Result<void> Programs::attach() {
   int task_file = -1, tcp = -1;
   for (const Hook& hook : hooks_) {
     bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, hook.program);
-    if (program == nullptr) continue;
+    if (program == nullptr || hook.on_demand) continue;
     Link link(is_cgroup(hook.kind) ? bpf_program__attach_cgroup(program, cgroup_.get())
                                    : bpf_program__attach(program));
     if (!link) return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name, kAskDoctor);
@@ -86,6 +86,19 @@ Result<void> Programs::attach() {
   }
   tables_ = KernelTables(task_file, tcp);
   return {};
+}
+
+void Programs::attach_touches() {
+  if (touches_attached_) return;
+  touches_attached_ = true;
+  for (const Hook& hook : hooks_) {
+    bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, hook.program);
+    if (program == nullptr || !hook.on_demand) continue;
+    Link link(bpf_program__attach(program));
+    if (!link) continue;
+    links_.push_back(std::move(link));
+    attached_.push_back({hook.need, hook.name});
+  }
 }
 
 }  // namespace sockleak

@@ -28,6 +28,8 @@ class Programs {
 
   Result<void> load(const Settings& settings);
   Result<void> attach();
+  /// The hooks on demand; none is required.
+  void attach_touches();
 
   [[nodiscard]] sockleak_bpf& operator*() const { return *skeleton_; }
   [[nodiscard]] sockleak_bpf* operator->() const { return skeleton_.get(); }
@@ -47,6 +49,7 @@ class Programs {
   Skeleton skeleton_;
   std::vector<Link> links_;
   std::vector<HookFact> attached_;
+  bool touches_attached_ = false;
   KernelTables tables_;
 };
 

@@ -18,4 +18,12 @@ StackId StackStore::find(StackHash hash) const {
   return it == bound_.end() ? kNoStack : it->second;
 }
 
+std::vector<StackHash> StackStore::names_of(StackId stack) const {
+  std::vector<StackHash> names;
+  for (const auto& [hash, id] : bound_) {
+    if (id == stack) names.push_back(hash);
+  }
+  return names;
+}
+
 }  // namespace sockleak

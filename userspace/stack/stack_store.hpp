@@ -25,6 +25,9 @@ class StackStore {
   [[nodiscard]] StackId find(StackHash hash) const;
   [[nodiscard]] bool knows(StackHash hash) const { return bound_.contains(hash); }
 
+  /// All hashes and tickets that name `stack`.
+  [[nodiscard]] std::vector<StackHash> names_of(StackId stack) const;
+
   [[nodiscard]] const MappedStack& get(StackId id) const { return stacks_[id.value]; }
   [[nodiscard]] std::size_t size() const { return stacks_.size(); }
 

@@ -19,6 +19,8 @@ namespace {
 constexpr std::size_t kKeptHolders = 64;
 // Start times keep reused pids apart, so forgetting the oldest ends can only lose a remark in a report.
 constexpr std::size_t kKeptEnded = 100'000;
+// Beyond these a finding says of fewer of its sockets where they were last touched.
+constexpr std::size_t kKeptTouches = 100'000;
 
 [[nodiscard]] bool is_stream(Protocol protocol) {
   return protocol == Protocol::kTcp || protocol == Protocol::kMptcp || protocol == Protocol::kSctp;
@@ -149,6 +151,7 @@ void Tracker::on(const SocketClosed& e) {
       left.lifetimes.add(e.time - socket.created);
     }
   }
+  if (e.how != CloseHow::kExit) touches_.erase(e.socket);
   sockets_.erase(found);
 }
 
@@ -218,6 +221,17 @@ void Tracker::on(const SnapshotEnded& e) {
   } else {
     counters_.add(Counter::snapshots_incomplete);
   }
+}
+
+void Tracker::on(const SocketTouched& e) {
+  if (e.touch.kind == TouchKind::kNone || find(e.socket) == nullptr) return;
+  if (touches_.size() >= kKeptTouches && !touches_.contains(e.socket)) return;
+  touches_[e.socket] = {e.touch, resolve(e.touch.stack)};
+}
+
+const Tracker::LastTouch* Tracker::last_touch(SocketId socket) const {
+  const auto found = touches_.find(socket);
+  return found == touches_.end() ? nullptr : &found->second;
 }
 
 SocketRecord* Tracker::find(SocketId id) {

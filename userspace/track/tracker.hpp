@@ -38,6 +38,9 @@ class Tracker {
   [[nodiscard]] static SiteKey site_of(const SocketRecord& socket) {
     return {socket.stack, socket.origin, socket.addresses.protocol};
   }
+  /// Where the socket was last read or written, if that was watched; the stack by its id.
+  struct LastTouch { Touch touch; StackId stack = kNoStack; };
+  [[nodiscard]] const LastTouch* last_touch(SocketId socket) const;
   [[nodiscard]] bool ended(const ProcessId& process) const { return ended_.contains(process); }
 
   /// Snapshots seen so far; the number of the newest complete one, 0 = none.
@@ -62,6 +65,7 @@ class Tracker {
   void on(const SnapshotSocket&);
   void on(const SnapshotHolder&);
   void on(const SnapshotEnded&);
+  void on(const SocketTouched&);
 
   SocketRecord* find(SocketId id);
   SocketRecord* insert(SocketRecord record);  // nullptr: the table is full
@@ -84,6 +88,7 @@ class Tracker {
   TrackerOptions options_;
   std::unordered_map<SocketId, SocketRecord> sockets_;
   std::map<SiteKey, Site> sites_;
+  std::unordered_map<SocketId, LastTouch> touches_;
   std::unordered_set<ProcessId> ended_;
   std::deque<ProcessId> ended_order_;  // oldest first; the oldest are forgotten beyond kKeptEnded
   Totals totals_;

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0
+ * Layer 3: where a socket was read or written last. Only of sockets that user space is interested in: those that have an
+ * entry in sl_touches. One is made at birth if the socket's creation stack is suspected (or all are), or by user space. */
+#ifndef SOCKLEAK_TOUCH_BPF_H
+#define SOCKLEAK_TOUCH_BPF_H
+
+#include "emit.bpf.h"
+#include "filter.bpf.h"
+#include "stack.bpf.h"
+#include "tracked.bpf.h"
+
+#define SL_EAGAIN 11
+
+/* A socket was made by `stack`: from now on its reads and writes are noted, if they are of interest. */
+static __always_inline void sl_begin_touches(__u64 cookie, __u64 stack)
+{
+	struct sl_touch none = {};
+
+	if (sl_touch_mode == SL_TOUCHES_OF_NONE || !cookie)
+		return;
+	if (sl_touch_mode != SL_TOUCHES_OF_ALL && !bpf_map_lookup_elem(&sl_suspects, &stack))
+		return;
+	bpf_map_update_elem(&sl_touches, &cookie, &none, BPF_NOEXIST);
+}
+
+/* `result`: bytes, 0 at the peer's end, or -errno. A call that found nothing to do is no touch. */
+static __always_inline void sl_touched(struct sock *sk, __s32 result, __u8 what)
+{
+	struct sl_target *target;
+	struct sl_socket *socket;
+	struct sl_touch *touch;
+	__u64 cookie, stack;
+	__u32 end = 0;
+	__u64 id;
+
+	if (!sk || result == -SL_EAGAIN)
+		return;
+	target = sl_current_target();
+	if (!target)
+		return;
+	socket = sl_find_socket(sk);
+	if (!socket || socket->released)
+		return;
+	cookie = sl_cookie(sk);
+	touch = bpf_map_lookup_elem(&sl_touches, &cookie);
+	if (!touch)
+		return;
+	stack = sl_user_stack(target->asid, &end);
+	id = bpf_get_current_pid_tgid();
+	touch->ktime_ns = bpf_ktime_get_ns();
+	touch->start_ns = SL_LOAD(sl_task(), group_leader, start_boottime);
+	touch->stack = stack;
+	touch->tgid = id >> 32;
+	touch->tid = (__u32)id;
+	touch->result = result;
+	touch->stack_end = end;
+	touch->what = what;
+}
+
+/* The socket is closed. If only the end of its process did that, its last touch is told: nobody can ask later. */
+static __always_inline void sl_end_touches(__u64 cookie, int tell)
+{
+	struct sl_socket_touched *event;
+	struct sl_touch *touch;
+
+	if (sl_touch_mode == SL_TOUCHES_OF_NONE)
+		return;
+	touch = bpf_map_lookup_elem(&sl_touches, &cookie);
+	if (!touch)
+		return;
+	if (tell && touch->what) {
+		event = sl_reserve(sizeof(*event));
+		if (event) {
+			sl_fill_anonymous_header(&event->header, SL_SOCKET_TOUCHED, sizeof(*event));
+			event->cookie = cookie;
+			__builtin_memcpy(&event->touch, touch, sizeof(event->touch));
+			sl_submit(event);
+		}
+	}
+	bpf_map_delete_elem(&sl_touches, &cookie);
+}
+
+#endif
