@@ -18,29 +18,15 @@
 #ifndef SOCKLEAK_STACK_BPF_H
 #define SOCKLEAK_STACK_BPF_H
 
+#include "python.bpf.h"
 #include "read.bpf.h"
+#include "window.bpf.h"
 
 #define SL_PAGE 4096
 #define SL_STACK_LIMIT (8ull << 20) /* frames further apart than a whole default stack are nonsense */
 #define SL_THREAD_SIZE 16384 /* x86-64 kernel stack, arch/x86/include/asm/page_64_types.h */
 
 #define SL_PC_MASK ((1ull << SL_ASID_SHIFT) - 1)
-
-/* Hides a value's origin from clang, so that the bound checked next is checked on the register that is used. */
-#define SL_OPAQUE(variable) asm volatile("" : "+r"(variable))
-
-static __always_inline __u64 sl_mix(__u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * 0x9E3779B97F4A7C15ull;
-	return hash ^ (hash >> 29);
-}
-
-static __always_inline struct sl_window *sl_this_window(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&sl_windows, &zero);
-}
 
 /* The word of user memory at `address` through the window; on failure 0, and window->end says why. A fill starts at
  * `address` and prefers not to cross a page: the next one may not be there. */
@@ -120,7 +106,8 @@ __weak __noinline int sl_step(__u64 owner)
 		window->missed = 1;
 		return SL_STEP_ENDED;
 	}
-	kind = rule->kind;
+	window->interpreted |= rule->kind & SL_RULE_PYTHON;
+	kind = rule->kind & SL_RULE_KINDS;
 	if (kind == SL_RULE_STOP) {
 		window->end = rule->cfa_offset ? SL_WALK_MISSING_RULE : SL_WALK_COMPLETE;
 		return SL_STEP_ENDED;
@@ -267,6 +254,7 @@ static __always_inline __u64 sl_missed(struct sl_window *window, __u64 owner)
 	sl_count(SL_COUNTER_WALK_MISSED);
 	left = sl_config.copy_stacks ? sl_stack_left(window->sp) : 8;
 	ticket = sl_mix(sl_mix(window->hash, bpf_ktime_get_ns()), owner) & ~15ull;
+	sl_python_send(window, owner, ticket);
 	if (left && left <= 1024)
 		error = sl_ship(window, owner, ticket, left, 1024);
 	else if (left && left <= 4096)
@@ -288,6 +276,7 @@ static __always_inline void sl_send_new(struct sl_window *window, __u64 owner, _
 	struct sl_stack_seen *record;
 	__u32 one = 1;
 
+	sl_python_send(window, owner, hash);
 	record = bpf_ringbuf_reserve(&sl_stacks, sizeof(*record), 0);
 	if (!record) {
 		sl_count(SL_COUNTER_STACK_RING_FULL); /* not marked as seen: the next equal stack tries again */
@@ -350,6 +339,9 @@ static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 	window->count = 0;
 	window->interrupted = 0;
 	window->missed = 0;
+	window->interpreted = 0;
+	window->python_count = 0;
+	window->python_end = 0;
 	window->end = 0;
 	for (i = 0; i < SL_MAX_FRAMES; i++) {
 		if (sl_step(owner) != SL_STEP_UP)
@@ -357,6 +349,8 @@ static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 	}
 	if (!window->end)
 		window->end = SL_WALK_DEPTH;
+	if (window->owner == owner && (window->interpreted || window->missed))
+		sl_python_walk(window, owner);
 	if (window->owner != owner) {
 		window->owner = 0;
 		*end = SL_WALK_CONTENDED;

@@ -72,6 +72,7 @@ class LiveSession {
   const Options& options_;
   Procfs procfs_;
   ModuleStore modules_;
+  NamedFrames names_;
   Pipeline pipeline_;
   std::optional<Command> command_;
   std::optional<Targets> targets_;
@@ -136,7 +137,7 @@ Result<void> LiveSession::attach() {
   live.follow_children = options_.follow_children;
   live.copy_stacks = options_.copy_stacks;
   live.hooks = options_.hooks;
-  auto source = LiveSource::attach(live, modules_);
+  auto source = LiveSource::attach(live, modules_, names_);
   if (!source) return tl::unexpected(source.error());
   source_ = std::move(*source);
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
@@ -273,7 +274,7 @@ Result<int> LiveSession::report() {
   const Session recorded = parse_session(json);  // what a replay will know, no more
   const Counters losses = source_->losses();
   source_.reset();  // detached: what follows costs the traced programs nothing
-  const auto symbolizer = make_dwfl_symbolizer(modules_);
+  const auto symbolizer = make_dwfl_symbolizer(modules_, {.named = &names_});
   Counters counters = losses;
   counters.merge(pipeline_.counters());
   const Report report = build_report({.session = recorded,

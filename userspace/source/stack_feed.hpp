@@ -11,6 +11,7 @@
 #include "base/counters.hpp"
 #include "source/event_source.hpp"
 #include "source/memory_map_feed.hpp"
+#include "source/python_feed.hpp"
 #include "stack/snapshot_unwinder.hpp"
 
 namespace sockleak {
@@ -18,14 +19,20 @@ namespace sockleak {
 class StackFeed {
  public:
   /// Borrowed map descriptors of the loaded programs.
-  struct Maps { int rules = -1; int seen = -1; };
+  struct Maps { int rules = -1; int seen = -1; int pythons = -1; };
 
-  StackFeed(ModuleStore& modules, AddressMap& addresses, MemoryMapFeed& feed)
-      : modules_(modules), addresses_(addresses), feed_(feed), compiler_(modules),
+  StackFeed(ModuleStore& modules, NamedFrames& names, AddressMap& addresses, MemoryMapFeed& feed)
+      : modules_(modules), addresses_(addresses), feed_(feed), python_(modules, addresses, names), compiler_(modules),
         unwinder_(modules, addresses, compiler_) {}
-  void use(Maps maps) { maps_ = maps; }
+  void use(Maps maps) {
+    maps_ = maps;
+    python_.use({maps.pythons, maps.seen});
+  }
 
-  /// An SL_STACK_SEEN or SL_STACK_MISSED record; the stack goes to `sink`.
+  /// Looks for interpreters in a process of which more is mapped than before.
+  void examine(AddressSpaceId asid, Pid pid, KernelTime when) { python_.examine(asid, pid, when); }
+
+  /// An SL_STACK_SEEN or SL_STACK_MISSED record, whose stack goes to `sink`, or one of SL_PYTHON_*.
   void on_record(std::span<const std::byte> record, RecordSink& sink);
   [[nodiscard]] bool knows(StackHash hash) const { return known_.contains(hash.value); }
 
@@ -34,7 +41,11 @@ class StackFeed {
   /// Opens the unwind tables of all modules known so far, so that the first stacks are quick.
   void warm_up();
 
-  [[nodiscard]] Counters losses() const { return losses_; }
+  [[nodiscard]] Counters losses() const {
+    Counters losses = losses_;
+    losses.merge(python_.losses());
+    return losses;
+  }
   [[nodiscard]] std::uint64_t rules_installed() const { return rules_installed_; }
 
  private:
@@ -48,6 +59,7 @@ class StackFeed {
   ModuleStore& modules_;
   AddressMap& addresses_;
   MemoryMapFeed& feed_;
+  PythonFeed python_;
   RuleCompiler compiler_;
   SnapshotUnwinder unwinder_;
   Maps maps_;
