@@ -112,18 +112,53 @@ struct {
 	__type(value, __u64);
 } sl_counters __weak SEC(".maps");
 
+/* Counts up when user space takes rules or stacks back: what was remembered before is no longer good. */
+__u32 sl_rule_generation __weak = 0;
+
+/* What a walk depended on: where it began, and the words of the stack it read. Threads that make and close sockets in
+ * a loop come back to the same few. 8 bytes * 2^15 reach 256 KB up the stack. */
+#define SL_WALK_READS 128
+#define SL_PLACE_LEADS 0x8000 /* the word is no return address but led to one: a saved bp, a deref'd CFA */
+struct sl_walk {
+	__u64 pc, sp, bp;
+	__u64 asid;
+	__u64 hash; /* of the whole stack */
+	__u64 leads; /* hash of the words that led on */
+	__u32 generation;
+	__u32 needs_bp; /* a rule went on from the bp that the walk began with */
+	__u64 reads;
+	struct {
+		__u16 at; /* (address - sp) / 8, in the order read */
+		__u16 word; /* the low bits, to see soon that it is another walk */
+	} places[SL_WALK_READS];
+};
+/* Per CPU, 73 KB, in sets of four: two callers of one function begin their walks alike. */
+#define SL_WALK_WAYS 4
+#define SL_WALKS 128
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SL_WALKS);
+	__type(key, __u32);
+	__type(value, struct sl_walk);
+} sl_walks __weak SEC(".maps");
+
 /* The walker's sliding view of the user stack. Programs may be preempted, so its owner is checked: stack.bpf.h. */
 #define SL_WINDOW_BYTES 1024
 struct sl_window {
-	__u64 owner;
+	__u64 owner; /* thread and turn: whoever fills the window now */
+	__u64 turns;
 	__u64 base;
 	__u64 bytes; /* valid from base */
 	/* the walk that uses the window */
 	__u64 pc, sp, bp;
 	__u64 anchor; /* stack pointer that the frames must stay near */
 	__u64 hash;
-	__u64 asid;
 	__u64 count;
+	__u64 bp_from; /* where bp was read from; 0 = it is the one the walk began with */
+	__u64 slot; /* in sl_walks: the one to compare with */
+	__u64 victim; /* in sl_walks: the one to give up for this walk */
+	__u64 recalled; /* hash of the remembered walk that this one is; 0 = none */
+	struct sl_walk walk; /* what this walk depends on */
 	__u64 end; /* SL_WALK_*; 0 = goes on */
 	__u64 interrupted; /* pc was interrupted by a signal */
 	__u64 missed; /* there is no rule for pc */

@@ -76,14 +76,14 @@ static __always_inline int sl_python_is_entry(struct sl_window *window, const st
 __weak __noinline int sl_python_step(__u64 owner)
 {
 	struct sl_window *window = sl_this_window();
-	__u64 code, previous, instruction, check;
+	__u64 code, previous, instruction, check, bytes;
 	struct sl_python_frame *noted;
 	struct sl_python *python;
-	__u32 asid, bytes;
+	__u32 asid;
 
 	if (!window || window->owner != owner)
 		return 1;
-	asid = window->asid;
+	asid = window->walk.asid;
 	python = bpf_map_lookup_elem(&sl_pythons, &asid);
 	if (!python)
 		return 1;
@@ -131,7 +131,7 @@ __weak __noinline int sl_python_step(__u64 owner)
 /* Collects the Python frames behind the native ones, if there is an interpreter. */
 static __always_inline void sl_python_walk(struct sl_window *window, __u64 owner)
 {
-	__u32 asid = window->asid;
+	__u32 asid = window->walk.asid;
 	struct sl_python *python = bpf_map_lookup_elem(&sl_pythons, &asid);
 	int i;
 
@@ -218,7 +218,7 @@ __weak __noinline int sl_python_send_code(__u64 owner, __u32 index)
 
 	if (!window)
 		return 0;
-	asid = window->asid;
+	asid = window->walk.asid;
 	python = bpf_map_lookup_elem(&sl_pythons, &asid);
 	frame = window->python[index & (SL_PYTHON_FRAMES - 1)];
 	if (!python || window->owner != owner)
@@ -262,7 +262,7 @@ static __always_inline void sl_python_send(struct sl_window *window, __u64 owner
 	}
 	sl_fill_header(&record->header, SL_PYTHON_STACK, sizeof(*record));
 	record->stack = stack;
-	record->asid = window->asid;
+	record->asid = window->walk.asid;
 	record->count = window->python_count;
 	record->end = window->python_end;
 	record->padding = 0;

@@ -14,6 +14,10 @@
  * sl_step() is a global function of one number, and the walk's state lies in the window: the verifier checks it once,
  * not once per frame and per way to get there (static or inlined it took 880 k of the 1 M instructions; pointer
  * arguments would need 5.12).
+ *
+ * A walk that came to its end is remembered as the places it read. Where the next one starts at the same pc and sp,
+ * these places are read again: if they give the same hash, the rules would have led to the same places, so this is the
+ * same stack, at a tenth of the price (docs/adr/0004-remembered-walks.md).
  */
 #ifndef SOCKLEAK_STACK_BPF_H
 #define SOCKLEAK_STACK_BPF_H
@@ -28,40 +32,58 @@
 
 #define SL_PC_MASK ((1ull << SL_ASID_SHIFT) - 1)
 
-/* The word of user memory at `address` through the window; on failure 0, and window->end says why. A fill starts at
- * `address` and prefers not to cross a page: the next one may not be there. */
-static __always_inline __u64 sl_stack_word(struct sl_window *window, __u64 address, __u64 owner)
+/* Reads user memory from `address` on into the window; on failure window->end says why. Prefers not to cross a page:
+ * the next one may not be there. */
+__weak __noinline int sl_fill_window(__u64 address, __u64 owner)
 {
 	__u64 to_page_end = SL_PAGE - (address & (SL_PAGE - 1));
-	__u64 length = to_page_end, offset = address - window->base;
+	struct sl_window *window = sl_this_window();
+	__u64 length = to_page_end;
 	long error;
+
+	if (!window)
+		return 0;
+	if (window->owner != owner) {
+		window->owner = 0;
+		window->end = SL_WALK_CONTENDED;
+		return 0;
+	}
+	if (length < 256)
+		length = SL_WINDOW_BYTES;
+	SL_OPAQUE(length);
+	if (length > SL_WINDOW_BYTES)
+		length = SL_WINDOW_BYTES;
+	window->bytes = 0;
+	error = bpf_probe_read_user(window->words, length, (void *)address);
+	if (error) {
+		length = to_page_end & (SL_WINDOW_BYTES - 1);
+		error = bpf_probe_read_user(window->words, length, (void *)address);
+	}
+	if (window->owner != owner) {
+		window->owner = 0; /* the other one must not use what we may have overwritten */
+		window->end = SL_WALK_CONTENDED;
+		return 0;
+	}
+	if (error || length < 8) {
+		window->end = SL_WALK_READ_FAILED;
+		return 0;
+	}
+	window->base = address;
+	window->bytes = length;
+	return 0;
+}
+
+/* The word of user memory at `address` through the window; on failure 0, and window->end says why. */
+static __always_inline __u64 sl_stack_word(struct sl_window *window, __u64 address, __u64 owner)
+{
+	__u64 offset = address - window->base;
 
 	if (window->end)
 		return 0;
 	if (address < window->base || offset + 8 > window->bytes) {
-		if (length < 256)
-			length = SL_WINDOW_BYTES;
-		SL_OPAQUE(length);
-		if (length > SL_WINDOW_BYTES)
-			length = SL_WINDOW_BYTES;
-		window->owner = owner;
-		window->bytes = 0;
-		error = bpf_probe_read_user(window->words, length, (void *)address);
-		if (error) {
-			length = to_page_end & (SL_WINDOW_BYTES - 1);
-			error = bpf_probe_read_user(window->words, length, (void *)address);
-		}
-		if (window->owner != owner) {
-			window->owner = 0; /* the other one must not use what we may have overwritten */
-			window->end = SL_WALK_CONTENDED;
+		sl_fill_window(address, owner);
+		if (window->end)
 			return 0;
-		}
-		if (error || length < 8) {
-			window->end = SL_WALK_READ_FAILED;
-			return 0;
-		}
-		window->base = address;
-		window->bytes = length;
 		offset = 0;
 	}
 	if (offset & 7) {
@@ -69,6 +91,35 @@ static __always_inline __u64 sl_stack_word(struct sl_window *window, __u64 addre
 		return 0;
 	}
 	return window->words[(offset / 8) & (SL_WINDOW_BYTES / 8 - 1)];
+}
+
+/* Notes that the walk depends on the word at `address`: a return address, which the stack's hash covers, or one that
+ * leads on, such as a saved bp. */
+static __always_inline void sl_note_read(struct sl_window *window, __u64 address, __u64 word, int is_return)
+{
+	__u64 place = (address - window->walk.sp) / 8, reads = window->walk.reads;
+
+	if ((address & 7) || (window->walk.sp & 7) || place >= SL_PLACE_LEADS)
+		window->walk.reads = reads = SL_WALK_READS; /* too far away to be remembered */
+	if (reads >= SL_WALK_READS)
+		return;
+	if (!is_return) {
+		window->walk.leads = sl_mix(window->walk.leads, word);
+		place |= SL_PLACE_LEADS;
+	}
+	window->walk.places[reads & (SL_WALK_READS - 1)].at = place;
+	window->walk.places[reads & (SL_WALK_READS - 1)].word = word;
+	window->walk.reads = reads + 1;
+}
+
+/* A rule goes on from bp: the walk depends on where that came from. */
+static __always_inline void sl_note_bp(struct sl_window *window)
+{
+	if (window->bp_from)
+		sl_note_read(window, window->bp_from, window->bp, 0);
+	else
+		window->walk.needs_bp = 1;
+	window->bp_from = 0;
 }
 
 #define SL_STEP_UP 0
@@ -80,6 +131,7 @@ __weak __noinline int sl_step(__u64 owner)
 	struct sl_window *window = sl_this_window();
 	__u64 key, pc, sp, bp, cfa;
 	struct sl_rule *rule;
+	int reload_bp = 1;
 	__u8 kind;
 
 	if (!window)
@@ -99,7 +151,7 @@ __weak __noinline int sl_step(__u64 owner)
 	window->frames[window->count & SL_MAX_FRAMES] = pc;
 	window->count++;
 	window->hash = sl_mix(window->hash, pc);
-	key = pc | (window->asid << SL_ASID_SHIFT);
+	key = pc | (window->walk.asid << SL_ASID_SHIFT);
 	rule = bpf_map_lookup_elem(&sl_rules, &key);
 	if (!rule) {
 		window->end = SL_WALK_MISSING_RULE;
@@ -116,19 +168,35 @@ __weak __noinline int sl_step(__u64 owner)
 	if (kind == SL_RULE_SIGNAL) {
 		/* struct rt_sigframe: sp is at the ucontext, registers from 40 on (arch/x86/include/asm/sigframe.h) */
 		bp = sl_stack_word(window, sp + 120, owner);
+		window->bp_from = sp + 120;
 		cfa = sl_stack_word(window, sp + 160, owner);
+		sl_note_read(window, sp + 160, cfa, 0);
 		pc = sl_stack_word(window, sp + 168, owner);
+		sl_note_read(window, sp + 168, pc, 1);
 		window->anchor = cfa; /* an alternate signal stack may lie anywhere */
 	} else {
-		cfa = kind == SL_RULE_BP || kind == SL_RULE_BP_DEREF || kind == SL_RULE_BP_SWITCH ? bp : sp;
+		cfa = sp;
+		if (kind == SL_RULE_BP || kind == SL_RULE_BP_DEREF || kind == SL_RULE_BP_SWITCH) {
+			sl_note_bp(window);
+			cfa = bp;
+		}
 		cfa += (__s64)rule->cfa_offset;
-		if (kind == SL_RULE_SP_DEREF || kind == SL_RULE_BP_DEREF)
-			cfa = sl_stack_word(window, cfa, owner);
+		if (kind == SL_RULE_SP_DEREF || kind == SL_RULE_BP_DEREF) {
+			__u64 from = cfa;
+
+			cfa = sl_stack_word(window, from, owner);
+			sl_note_read(window, from, cfa, 0);
+		}
 		if (rule->bp_offset < -8)
-			bp = sl_stack_word(window, cfa + (__s64)rule->bp_offset, owner);
+			window->bp_from = cfa + (__s64)rule->bp_offset;
 		else if (kind == SL_RULE_BP_DEREF) /* realigned: the old bp is where bp points */
-			bp = sl_stack_word(window, bp, owner);
+			window->bp_from = bp;
+		else
+			reload_bp = 0;
+		if (reload_bp)
+			bp = sl_stack_word(window, window->bp_from, owner);
 		pc = sl_stack_word(window, cfa - 8, owner);
+		sl_note_read(window, cfa - 8, pc, 1);
 		if (kind == SL_RULE_BP_SWITCH)
 			window->anchor = cfa;
 		else if (!window->end && (cfa <= sp || (cfa & 7)))
@@ -140,6 +208,56 @@ __weak __noinline int sl_step(__u64 owner)
 	window->sp = cfa;
 	window->bp = bp;
 	return SL_STEP_UP;
+}
+
+static __always_inline __u64 sl_first_hash(const struct sl_window *window)
+{
+	return sl_mix(0x736f636b6c65616bull, window->walk.asid);
+}
+
+static __always_inline __u64 sl_last_hash(__u64 hash, __u64 end)
+{
+	return sl_mix(hash, end) | 1;
+}
+
+/* Is this the walk remembered in window->slot? Then window->recalled is its hash. By induction: equal pc, sp
+ * and (if a rule asked for it) bp lead to the same place, and equal words there to the next one. */
+__weak __noinline int sl_recall(__u64 owner)
+{
+	struct sl_window *window = sl_this_window();
+	__u64 hash, leads = 0, word, place;
+	struct sl_walk *known;
+	__u32 slot, i;
+
+	if (!window)
+		return 0;
+	slot = window->slot;
+	known = bpf_map_lookup_elem(&sl_walks, &slot);
+	if (!known || known->pc != window->walk.pc || known->sp != window->walk.sp || known->asid != window->walk.asid ||
+	    known->generation != window->walk.generation) {
+		window->victim = slot;
+		return 0;
+	}
+	if (known->needs_bp && known->bp != window->walk.bp)
+		return 0;
+	hash = sl_mix(sl_first_hash(window), known->pc);
+	for (i = 0; i < SL_WALK_READS; i++) {
+		if (i >= known->reads)
+			break;
+		place = known->places[i].at;
+		word = sl_stack_word(window, known->sp + (place & (SL_PLACE_LEADS - 1)) * 8, owner);
+		if ((__u16)word != known->places[i].word)
+			break;
+		if (place & SL_PLACE_LEADS)
+			leads = sl_mix(leads, word);
+		else
+			hash = sl_mix(hash, word);
+	}
+	hash = sl_last_hash(hash, SL_WALK_COMPLETE);
+	if (!window->end && hash == known->hash && leads == known->leads)
+		window->recalled = hash;
+	window->end = 0; /* what was not readable now, the walk will find out by itself */
+	return 0;
 }
 
 #ifdef SL_PROBE_READS
@@ -231,7 +349,7 @@ static __always_inline int sl_ship(struct sl_window *window, __u64 owner, __u64 
 	record->head.pc = window->pc;
 	record->head.sp = sp;
 	record->head.bp = window->bp;
-	record->head.asid = window->asid;
+	record->head.asid = window->walk.asid;
 	record->head.length = length;
 	record->head.wanted = left;
 	record->head.count = window->count;
@@ -284,7 +402,7 @@ static __always_inline void sl_send_new(struct sl_window *window, __u64 owner, _
 	}
 	sl_fill_header(&record->header, SL_STACK_SEEN, sizeof(*record));
 	record->stack = hash;
-	record->asid = window->asid;
+	record->asid = window->walk.asid;
 	record->count = window->count;
 	record->end = window->end;
 	record->padding = 0;
@@ -296,6 +414,17 @@ static __always_inline void sl_send_new(struct sl_window *window, __u64 owner, _
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	if (bpf_map_update_elem(&sl_seen, &hash, &one, BPF_ANY))
 		sl_count(SL_COUNTER_SEEN_FULL);
+}
+
+/* Of a stack that user space has: what is recalled is not sent again. Not with Python frames, which lie elsewhere. */
+static __always_inline void sl_remember(struct sl_window *window, __u64 hash)
+{
+	__u32 slot = window->victim;
+
+	if (window->end != SL_WALK_COMPLETE || window->interpreted || window->walk.reads >= SL_WALK_READS)
+		return;
+	window->walk.hash = hash;
+	bpf_map_update_elem(&sl_walks, &slot, &window->walk, BPF_ANY);
 }
 
 static __always_inline void sl_count_end(__u64 end)
@@ -326,23 +455,42 @@ static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 		return 0;
 	}
 	sl_count(SL_COUNTER_STACKS_WALKED);
-	owner = (bpf_get_current_pid_tgid() << 20) ^ bpf_ktime_get_ns();
+	owner = (bpf_get_current_pid_tgid() << 32) ^ ++window->turns;
 	window->owner = owner;
 	window->base = 0;
 	window->bytes = 0;
-	window->pc = SL_LOAD(regs, ip);
-	window->sp = SL_LOAD(regs, sp);
-	window->bp = SL_LOAD(regs, bp);
+	window->end = 0;
+	window->walk.pc = window->pc = SL_LOAD(regs, ip);
+	window->walk.sp = window->sp = SL_LOAD(regs, sp);
+	window->walk.bp = window->bp = SL_LOAD(regs, bp);
+	window->walk.asid = asid;
+	window->walk.generation = sl_rule_generation;
+	window->slot = (sl_mix(window->pc ^ window->sp, asid) & (SL_WALKS / SL_WALK_WAYS - 1)) * SL_WALK_WAYS;
+	window->victim = window->slot + window->turns % SL_WALK_WAYS;
+	window->recalled = 0;
+	for (i = 0; i < SL_WALK_WAYS; i++) {
+		sl_recall(owner);
+		if (window->recalled)
+			break;
+		window->slot++;
+	}
+	if (window->recalled && window->owner == owner) {
+		sl_count(SL_COUNTER_STACKS_RECALLED);
+		*end = SL_WALK_COMPLETE;
+		return window->recalled;
+	}
 	window->anchor = window->sp;
-	window->asid = asid;
-	window->hash = sl_mix(0x736f636b6c65616bull, asid);
+	window->bp_from = 0;
+	window->hash = sl_first_hash(window);
 	window->count = 0;
 	window->interrupted = 0;
 	window->missed = 0;
 	window->interpreted = 0;
 	window->python_count = 0;
 	window->python_end = 0;
-	window->end = 0;
+	window->walk.reads = 0;
+	window->walk.needs_bp = 0;
+	window->walk.leads = 0;
 	for (i = 0; i < SL_MAX_FRAMES; i++) {
 		if (sl_step(owner) != SL_STEP_UP)
 			break;
@@ -360,9 +508,11 @@ static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 	if (window->missed) {
 		hash = sl_missed(window, owner);
 	} else {
-		hash = sl_mix(window->hash, window->end) | 1;
+		hash = sl_last_hash(window->hash, window->end);
 		if (!bpf_map_lookup_elem(&sl_seen, &hash))
 			sl_send_new(window, owner, hash);
+		else
+			sl_remember(window, hash);
 	}
 	*end = window->end;
 	sl_count_end(*end);

@@ -273,6 +273,9 @@ Result<int> LiveSession::report() {
   const std::string json = session_json(session());
   const Session recorded = parse_session(json);  // what a replay will know, no more
   const Counters losses = source_->losses();
+  const LiveSource::StackCost cost = source_->stack_cost();
+  log::info("stacks: " + std::to_string(cost.walked) + " found, " + std::to_string(cost.recalled) + " recalled, " +
+            std::to_string(cost.copied) + " finished from a copy; " + std::to_string(cost.rules) + " rules");
   source_.reset();  // detached: what follows costs the traced programs nothing
   const auto symbolizer = make_dwfl_symbolizer(modules_, {.named = &names_});
   Counters counters = losses;

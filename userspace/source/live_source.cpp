@@ -110,7 +110,7 @@ Result<void> AttachedSource::attach() {
                                     .copy_stacks = options_.copy_stacks, .hooks = options_.hooks};
   if (auto ok = programs_.load(settings); !ok) return ok;
   stacks_feed_.use({bpf_map__fd(programs_->maps.sl_rules), bpf_map__fd(programs_->maps.sl_seen),
-                    bpf_map__fd(programs_->maps.sl_pythons)});
+                    bpf_map__fd(programs_->maps.sl_pythons), &programs_->bss->sl_rule_generation});
   for (const Pid pid : options_.pids) {
     if (auto ok = add_target(pid); !ok) return ok;
   }
@@ -341,8 +341,8 @@ Counters AttachedSource::losses() {
 std::vector<HookFact> AttachedSource::hooks() const { return programs_.attached(); }
 
 LiveSource::StackCost AttachedSource::stack_cost() {
-  return {kernel_counter(SL_COUNTER_STACKS_WALKED), kernel_counter(SL_COUNTER_WALK_MISSED),
-          stacks_feed_.rules_installed()};
+  return {kernel_counter(SL_COUNTER_STACKS_WALKED), kernel_counter(SL_COUNTER_STACKS_RECALLED),
+          kernel_counter(SL_COUNTER_WALK_MISSED), stacks_feed_.rules_installed()};
 }
 
 }  // namespace

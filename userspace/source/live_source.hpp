@@ -29,8 +29,9 @@ class LiveSource : public EventSource {
                                                     NamedFrames& names);
 
   [[nodiscard]] virtual std::vector<HookFact> hooks() const = 0;
-  /// How many stacks the kernel side walked, and how many of them user space had to finish for lack of a rule.
-  struct StackCost { std::uint64_t walked = 0, copied = 0, rules = 0; };
+  /// How many stacks the kernel side had to find, how many of them were walks it remembered, how many user space had to
+  /// finish for lack of a rule, and how many rules that took.
+  struct StackCost { std::uint64_t walked = 0, recalled = 0, copied = 0, rules = 0; };
   [[nodiscard]] virtual StackCost stack_cost() = 0;
   /// Writes SL_COMMAND_ENDED into the stream.
   virtual void note_command_end(RecordSink& sink, Pid pid, int wait_status) = 0;

@@ -132,6 +132,7 @@ void StackFeed::forget(AddressSpaceId asid) {
     known_.erase(hash);
   }
   spaces_.erase(space);
+  ++*maps_.rule_generation;  // what walks remember of it is no longer good
 }
 
 void StackFeed::warm_up() {

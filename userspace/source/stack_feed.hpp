@@ -18,8 +18,8 @@ namespace sockleak {
 
 class StackFeed {
  public:
-  /// Borrowed map descriptors of the loaded programs.
-  struct Maps { int rules = -1; int seen = -1; int pythons = -1; };
+  /// Borrowed map descriptors of the loaded programs, and their count of times that something was taken back.
+  struct Maps { int rules = -1; int seen = -1; int pythons = -1; std::uint32_t* rule_generation = nullptr; };
 
   StackFeed(ModuleStore& modules, NamedFrames& names, AddressMap& addresses, MemoryMapFeed& feed)
       : modules_(modules), addresses_(addresses), feed_(feed), python_(modules, addresses, names), compiler_(modules),

@@ -40,21 +40,20 @@ def here(place):
     place.update(stack[0], stack=stack, count=place.get("count", 0) + 1)
 
 
-def serve(listener, connections):
-    """One response per request; says no to every fourth."""
+def serve(listener, connections, keep_alive):
+    """One response per connection, or as many as are asked for; says no to every fourth."""
     number = 0
     for _ in range(connections):
         client, _ = listener.accept()
         with client, client.makefile("rb") as lines:
-            while True:
-                request = lines.readline()
+            while lines.readline():
                 while lines.readline().strip():
                     pass
-                if not request:
-                    break
-                status = b"200 OK" if number % REFUSE_EVERY else b"503 Busy"
+                status = b"200 OK" if number % REFUSE_EVERY or keep_alive else b"503 Busy"
                 number += 1
                 client.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\nok")
+                if not keep_alive:
+                    break
     listener.close()
 
 
@@ -130,9 +129,9 @@ def main():
         pool.put(http.client.HTTPConnection("127.0.0.1", port))
     ask = {"socket": Backend(port).ask, "http.client": functools.partial(ask_http_client, port),
            "urllib": functools.partial(ask_urllib, port), "pool": functools.partial(ask_pool, pool)}[arguments.case]
-    handlers = [threading.Thread(target=serve, args=(listener, POOL if arguments.case == "pool" else REQUESTS))]
+    handlers = [threading.Thread(target=serve, args=(listener, REQUESTS, False))]
     if arguments.case == "pool":  # its connections live at the same time
-        handlers = [threading.Thread(target=serve, args=(listener.dup(), 1), daemon=True) for _ in range(POOL)]
+        handlers = [threading.Thread(target=serve, args=(listener.dup(), 1, True), daemon=True) for _ in range(POOL)]
     for handler in handlers:
         handler.start()
     result = []
