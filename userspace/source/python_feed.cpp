@@ -34,6 +34,7 @@ void PythonFeed::examine(AddressSpaceId asid, Pid pid, KernelTime when) {
     if (!python) continue;
     const std::uint64_t bias = mapping.start - modules_.get(mapping.module).address_of_offset(mapping.offset);
     space.python = python;
+    space.module = mapping.module;
     space.loop_begin = python->loop_begin + bias;
     space.loop_end = python->loop_end + bias;
     if (python->minor == 0) {
@@ -112,7 +113,9 @@ bool PythonFeed::is_loop(AddressSpaceId asid, std::uint64_t pc) const {
 }
 
 void PythonFeed::merge(AddressSpaceId asid, std::uint64_t hash, const RawStack& raw, MappedStack& stack) {
-  if (!has_interpreter(asid)) return;
+  const auto at = spaces_.find(asid);
+  if (at == spaces_.end() || !at->second.python) return;
+  const Space& space = at->second;
   const auto in_loop = [&](std::uint64_t pc) { return is_loop(asid, pc); };
   auto loops = std::count_if(raw.frames.begin(), raw.frames.end(), in_loop);
   const auto found = pending_.find(hash);
@@ -133,7 +136,7 @@ void PythonFeed::merge(AddressSpaceId asid, std::uint64_t hash, const RawStack& 
         goes_on = goes_on && !next->begins_loop;
       }
     }
-    merged.push_back(stack.frames[i]);
+    if (stack.frames[i].module != space.module) merged.push_back(stack.frames[i]);
   }
   for (; next != pending.frames.end(); ++next) merged.push_back(next->frame);
   stack.frames = std::move(merged);

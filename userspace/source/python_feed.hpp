@@ -36,7 +36,9 @@ class PythonFeed {
 
   /// Is this return address in the interpreter's loop?
   [[nodiscard]] bool is_loop(AddressSpaceId asid, std::uint64_t pc) const;
-  /// Puts the Python frames of stack `hash` into it. `raw` are the addresses of its frames, one by one.
+  /// Puts the Python frames of stack `hash` into it, in place of the interpreter's own: the same call takes other ways
+  /// through the interpreter when it has become frequent. Frames of extension modules and of libc stay. `raw` are the
+  /// addresses of the stack's frames, one by one.
   void merge(AddressSpaceId asid, std::uint64_t hash, const RawStack& raw, MappedStack& stack);
 
   /// Nothing uses the address space any more.
@@ -49,6 +51,7 @@ class PythonFeed {
   struct Space {
     std::uint64_t examined = 0;  // AddressMap::changes() then
     std::optional<PythonInterpreter> python;
+    ModuleId module;  // that it is in
     std::uint64_t loop_begin = 0, loop_end = 0;  // in the process
     std::map<CodeId, PythonCode> codes;
     std::vector<std::uint64_t> keys;  // in the kernel side's table

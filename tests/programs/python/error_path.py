@@ -131,7 +131,7 @@ def main():
            "urllib": functools.partial(ask_urllib, port), "pool": functools.partial(ask_pool, pool)}[arguments.case]
     handlers = [threading.Thread(target=serve, args=(listener, REQUESTS, False))]
     if arguments.case == "pool":  # its connections live at the same time
-        handlers = [threading.Thread(target=serve, args=(listener.dup(), 1, True), daemon=True) for _ in range(POOL)]
+        handlers = [threading.Thread(target=serve, args=(listener.dup(), 1, True)) for _ in range(POOL)]
     for handler in handlers:
         handler.start()
     result = []
@@ -139,13 +139,18 @@ def main():
     client.start()
     client.join()
     if arguments.case == "pool":
-        print("warm", flush=True)
+        print("warm", file=sys.stderr, flush=True)
         sys.stdin.readline()
+        while not pool.empty():
+            pool.get().close()
+        for handler in handlers:
+            handler.join()
+        listener.close()
         return
     for handler in handlers:
         handler.join()
     with open(arguments.truth, "w") as file:
-        json.dump({"program": "error_path.py", "python": sys.version.split()[0], "leaked": result[0],
+        json.dump({"program": "error_path.py", "python": sys.version.split()[0], "leaked": 0 if arguments.repaired else result[0],
                    "created": opened["count"], "origin": "connect", "created_at": opened,
                    "closed_at": [closed] if closed else []}, file)
     os._exit(0)  # an ordinary end closes what is still referenced: then nothing is open when the process ends
