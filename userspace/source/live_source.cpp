@@ -287,6 +287,7 @@ void AttachedSource::release_address_space(Pid pid) {
   if (process == live_.end()) return;
   const AddressSpaceId asid = process->second;
   live_.erase(process);
+  stacks_feed_.forget(pid);
   if (--space_users_[asid] > 0) return;
   space_users_.erase(asid);
   stacks_feed_.forget(asid);

@@ -107,6 +107,12 @@ MappedStack StackFeed::place(Pid pid, KernelTime when, const RawStack& raw) {
       feed_.refresh(pid, when);
       mapping = addresses_.find(pid, when, address);
     }
+    if (mapping != nullptr && mapping->module == ModuleStore::kUnknown) {
+      if (const auto named = jit_.name(pid, when, address)) {
+        placed.frames.push_back(*named);
+        continue;
+      }
+    }
     if (mapping == nullptr || mapping->module == ModuleStore::kUnknown) {
       losses_.add(Counter::frames_without_module);
       placed.frames.push_back({ModuleStore::kUnknown, address});

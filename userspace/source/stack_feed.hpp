@@ -10,6 +10,7 @@
 
 #include "base/counters.hpp"
 #include "source/event_source.hpp"
+#include "source/jit_feed.hpp"
 #include "source/memory_map_feed.hpp"
 #include "source/python_feed.hpp"
 #include "stack/snapshot_unwinder.hpp"
@@ -22,8 +23,14 @@ class StackFeed {
   struct Maps { int rules = -1; int seen = -1; int pythons = -1; std::uint32_t* rule_generation = nullptr; };
 
   StackFeed(ModuleStore& modules, NamedFrames& names, AddressMap& addresses, MemoryMapFeed& feed)
-      : modules_(modules), addresses_(addresses), feed_(feed), python_(modules, addresses, names), compiler_(modules),
-        unwinder_(modules, addresses, compiler_) {}
+      : modules_(modules), addresses_(addresses), feed_(feed), python_(modules, addresses, names),
+        jit_(modules, addresses, names), compiler_(modules), unwinder_(modules, addresses, compiler_) {
+    unwinder_.read_living_code([this](Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out) {
+      return jit_.read_code(pid, when, address, out);
+    });
+  }
+  StackFeed(const StackFeed&) = delete;
+  StackFeed& operator=(const StackFeed&) = delete;
   void use(Maps maps) {
     maps_ = maps;
     python_.use({maps.pythons, maps.seen});
@@ -38,6 +45,8 @@ class StackFeed {
 
   /// Nothing uses the address space any more: its rules and hashes make room for others.
   void forget(AddressSpaceId asid);
+  /// The process runs another program or none.
+  void forget(Pid pid) { jit_.forget(pid); }
   /// Opens the unwind tables of all modules known so far, so that the first stacks are quick.
   void warm_up();
 
@@ -60,6 +69,7 @@ class StackFeed {
   AddressMap& addresses_;
   MemoryMapFeed& feed_;
   PythonFeed python_;
+  JitFeed jit_;
   RuleCompiler compiler_;
   SnapshotUnwinder unwinder_;
   Maps maps_;

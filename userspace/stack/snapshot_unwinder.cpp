@@ -138,7 +138,13 @@ class SnapshotUnwinder::MappedCode final : public CodeOracle {
   }
 
   [[nodiscard]] bool is_code(std::uint64_t address) const override { return place(address, 1).mapped; }
-  [[nodiscard]] bool follows_call(std::uint64_t address) const override { return before(address) == Before::kCall; }
+  [[nodiscard]] bool follows_call(std::uint64_t address) const override {
+    const Place at = place(address, 1);
+    if (!at.mapped || at.module != ModuleStore::kUnknown) return before(address) == Before::kCall;
+    std::array<std::byte, 7> bytes{};
+    return unwinder_.read_code_ && unwinder_.read_code_(pid_, when_, address - bytes.size(), bytes) &&
+           ends_with_call(bytes);
+  }
 
  private:
   SnapshotUnwinder& unwinder_;

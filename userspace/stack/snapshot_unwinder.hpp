@@ -28,9 +28,14 @@ struct WalkedStack {
 class SnapshotUnwinder {
  public:
   using Learn = std::function<void(std::uint64_t pc, const UnwindRule& rule)>;
+  /// Code of a living process that is in no file; false = not to be had.
+  using ReadCode = std::function<bool(Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out)>;
 
   SnapshotUnwinder(ModuleStore& modules, const AddressMap& addresses, RuleCompiler& compiler)
       : modules_(modules), addresses_(addresses), compiler_(compiler) {}
+
+  /// Without it nothing is guessed across code that was made at run time.
+  void read_living_code(ReadCode read) { read_code_ = std::move(read); }
 
   /// Walks from copy.pc on. The first frame of the result is the caller of copy.pc's frame.
   WalkedStack walk(Pid pid, KernelTime when, const StackCopy& copy, std::size_t max_frames, const Learn& learn);
@@ -47,6 +52,7 @@ class SnapshotUnwinder {
   ModuleStore& modules_;
   const AddressMap& addresses_;
   RuleCompiler& compiler_;
+  ReadCode read_code_;
   std::unordered_map<std::uint64_t, Before> before_;
 };
 

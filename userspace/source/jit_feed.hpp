@@ -1,0 +1,52 @@
+// Code that a traced process made at run time: its names from the perf map, and its bytes, which are in no file.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/time.hpp"
+#include "process/procfs.hpp"
+#include "stack/address_map.hpp"
+#include "stack/named_frames.hpp"
+#include "stack/perf_map.hpp"
+
+namespace sockleak {
+
+class JitFeed {
+ public:
+  JitFeed(const ModuleStore& modules, const AddressMap& addresses, NamedFrames& names)
+      : modules_(modules), addresses_(addresses), names_(names) {}
+
+  /// The frame of the return address `pc`, which lies in no file. Without a name it is still a runtime's, if that is
+  /// known; nullopt if nothing is.
+  std::optional<MappedFrame> name(Pid pid, KernelTime when, std::uint64_t pc);
+
+  /// The bytes of such code, from the living process. Not of HotSpot's unless it keeps frame pointers: what looks like
+  /// one there is often none.
+  bool read_code(Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out);
+
+  void forget(Pid pid) { processes_.erase(pid); }
+
+ private:
+  struct Process {
+    std::uint64_t changes = 0;  // AddressMap::changes() when the runtime was looked for
+    FrameKind kind = FrameKind::kNative;
+    bool has_frame_pointers = true;
+    KernelTime looked{};  // for the map
+    std::uint64_t size = 0;
+    std::int64_t mtime_ns = 0;
+    PerfMap map;
+  };
+  Process& process(Pid pid, KernelTime when);
+  void read_map(Pid pid, Process& process, KernelTime when) const;
+
+  const ModuleStore& modules_;
+  const AddressMap& addresses_;
+  NamedFrames& names_;
+  std::map<Pid, Process> processes_;
+};
+
+}  // namespace sockleak
