@@ -18,7 +18,6 @@ namespace sockleak {
 namespace {
 
 constexpr std::uint64_t kLargestMap = 64u << 20;  // bytes; V8's grows without bound
-constexpr Duration kBetweenLooks = std::chrono::milliseconds(100);
 
 FrameKind runtime_of(std::string_view path) {
   const std::string_view file = path.substr(path.rfind('/') + 1);
@@ -72,9 +71,8 @@ JitFeed::Process& JitFeed::process(Pid pid, KernelTime when) {
   return process;
 }
 
-void JitFeed::read_map(Pid pid, Process& process, KernelTime when) const {
-  if (process.looked.ns != 0 && when - process.looked < kBetweenLooks) return;
-  process.looked = when;
+// V8 appends a line as it compiles, so what was read need not be read again; HotSpot writes its map anew.
+void JitFeed::read_map(Pid pid, Process& process) {
   const std::string number = std::to_string(pid.value), proc = "/proc/" + number;
   struct stat facts {};
   UniqueFd fd = open_regular(proc + "/root/tmp/perf-" + own_number(proc) + ".map", facts);
@@ -83,18 +81,22 @@ void JitFeed::read_map(Pid pid, Process& process, KernelTime when) const {
   const auto size = std::min<std::uint64_t>(static_cast<std::uint64_t>(facts.st_size), kLargestMap);
   const std::int64_t mtime = facts.st_mtim.tv_sec * 1'000'000'000 + facts.st_mtim.tv_nsec;
   if (size == process.size && mtime == process.mtime_ns) return;
-  process.size = size;
-  process.mtime_ns = mtime;
-  std::string text(size, '\0');
-  const ssize_t got = ::pread(fd.get(), text.data(), text.size(), 0);
+  const bool grown = process.kind == FrameKind::kNode && facts.st_ino == process.inode && size >= process.size;
+  const std::uint64_t from = grown ? process.size : 0;
+  if (from == 0) process.map = {};
+  std::string text(size - from, '\0');
+  const ssize_t got = ::pread(fd.get(), text.data(), text.size(), static_cast<off_t>(from));
   text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-  process.map = {};
+  text.resize(text.rfind('\n') + 1);  // the last line may be in the making
   process.map.read(text);
+  process.inode = facts.st_ino;
+  process.size = from + text.size();
+  process.mtime_ns = mtime;
 }
 
 std::optional<MappedFrame> JitFeed::name(Pid pid, KernelTime when, std::uint64_t pc) {
   Process& process = this->process(pid, when);
-  if (process.map.find(pc - 1).empty()) read_map(pid, process, when);
+  if (process.map.find(pc - 1).empty()) read_map(pid, process);
   const std::string_view name = process.map.find(pc - 1);
   if (!name.empty()) return names_.intern(jit_frame(process.kind, name));
   if (process.kind == FrameKind::kNative) return std::nullopt;

@@ -28,6 +28,9 @@ class JitFeed {
   /// one there is often none.
   bool read_code(Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out);
 
+  /// Is a runtime known to be in the process? It makes more code executable without a memory-map event.
+  bool is_runtime(Pid pid, KernelTime when) { return process(pid, when).kind != FrameKind::kNative; }
+
   void forget(Pid pid) { processes_.erase(pid); }
 
  private:
@@ -35,13 +38,12 @@ class JitFeed {
     std::uint64_t changes = 0;  // AddressMap::changes() when the runtime was looked for
     FrameKind kind = FrameKind::kNative;
     bool has_frame_pointers = true;
-    KernelTime looked{};  // for the map
-    std::uint64_t size = 0;
+    std::uint64_t inode = 0, size = 0;  // of the map, when it was read
     std::int64_t mtime_ns = 0;
     PerfMap map;
   };
   Process& process(Pid pid, KernelTime when);
-  void read_map(Pid pid, Process& process, KernelTime when) const;
+  static void read_map(Pid pid, Process& process);
 
   const ModuleStore& modules_;
   const AddressMap& addresses_;

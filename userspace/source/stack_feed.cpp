@@ -67,7 +67,11 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   copy.interrupted = missed.interrupted != 0;
   copy.bytes = record.subspan(sizeof(sl_stack_missed), missed.length);
   copy.wanted = missed.wanted;
-  if (addresses_.find(pid, when, missed.pc) == nullptr) feed_.refresh(pid, when);
+  if (jit_.is_runtime(pid, when)) {
+    feed_.read_again(pid, when);
+  } else if (addresses_.find(pid, when, missed.pc) == nullptr) {
+    feed_.refresh(pid, when);
+  }
   python_.examine(asid, pid, when);
   const WalkedStack walked =
       unwinder_.walk(pid, when, copy, SL_MAX_FRAMES - raw.frames.size(),
