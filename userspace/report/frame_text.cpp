@@ -100,7 +100,7 @@ std::string place_text(const Frame& frame, bool verbose) {
   if (!frame.file.empty()) {
     return escape_terminal(frame.file) + (frame.line == 0 ? "" : ':' + std::to_string(frame.line));
   }
-  if (frame.function.empty()) return {};
+  if (frame.function.empty() || (frame.module.empty() && frame.offset == 0)) return {};
   return verbose ? module_offset(frame, verbose) : module_name(frame, verbose);
 }
 

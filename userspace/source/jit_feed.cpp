@@ -94,10 +94,23 @@ void JitFeed::read_map(Pid pid, Process& process) {
   process.mtime_ns = mtime;
 }
 
+std::string_view JitFeed::name_at(Pid pid, Process& process, std::uint64_t pc) {
+  if (process.map.find(pc - 1).empty()) read_map(pid, process);
+  return process.map.find(pc - 1);
+}
+
+bool JitFeed::keeps_frame_pointer(Pid pid, KernelTime when, std::uint64_t pc) {
+  Process& process = this->process(pid, when);
+  if (process.kind != FrameKind::kJava) return false;
+  const Mapping* mapping = addresses_.find(pid, when, pc - 1);
+  if (mapping == nullptr || mapping->module != ModuleStore::kUnknown) return false;
+  const std::string_view name = name_at(pid, process, pc);
+  return process.has_frame_pointers || name == "Interpreter" || name.starts_with("StubRoutines");
+}
+
 std::optional<MappedFrame> JitFeed::name(Pid pid, KernelTime when, std::uint64_t pc) {
   Process& process = this->process(pid, when);
-  if (process.map.find(pc - 1).empty()) read_map(pid, process);
-  const std::string_view name = process.map.find(pc - 1);
+  const std::string_view name = name_at(pid, process, pc);
   if (!name.empty()) return names_.intern(jit_frame(process.kind, name));
   if (process.kind == FrameKind::kNative) return std::nullopt;
   Frame unnamed;
@@ -106,7 +119,7 @@ std::optional<MappedFrame> JitFeed::name(Pid pid, KernelTime when, std::uint64_t
 }
 
 bool JitFeed::read_code(Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out) {
-  if (!process(pid, when).has_frame_pointers) return false;
+  if (process(pid, when).kind == FrameKind::kJava) return false;
   const iovec to{.iov_base = out.data(), .iov_len = out.size()};
   const iovec from{.iov_base = reinterpret_cast<void*>(address), .iov_len = out.size()};
   return ::process_vm_readv(static_cast<pid_t>(pid.value), &to, 1, &from, 1, 0) == static_cast<ssize_t>(out.size());

@@ -25,9 +25,11 @@ class StackFeed {
   StackFeed(ModuleStore& modules, NamedFrames& names, AddressMap& addresses, MemoryMapFeed& feed)
       : modules_(modules), addresses_(addresses), feed_(feed), python_(modules, addresses, names),
         jit_(modules, addresses, names), compiler_(modules), unwinder_(modules, addresses, compiler_) {
-    unwinder_.read_living_code([this](Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out) {
-      return jit_.read_code(pid, when, address, out);
-    });
+    unwinder_.use({.read = [this](Pid pid, KernelTime when, std::uint64_t address,
+                                  std::span<std::byte> out) { return jit_.read_code(pid, when, address, out); },
+                   .trusts = [this](Pid pid, KernelTime when, std::uint64_t pc, std::uint64_t) {
+                     return jit_.keeps_frame_pointer(pid, when, pc);
+                   }});
   }
   StackFeed(const StackFeed&) = delete;
   StackFeed& operator=(const StackFeed&) = delete;

@@ -133,10 +133,11 @@ bool is_runtime_source(const Frame& frame) {
   const string_view file = frame.file;
   switch (frame.kind) {
     case FrameKind::kNode:
-      return file.starts_with("node:") || file.starts_with("internal/");
+      return file.starts_with("node:") || file.starts_with("internal/") || file.empty();  // V8's own have none
     case FrameKind::kPython:
       return file.starts_with("<frozen ") || is_python_library(file);
     case FrameKind::kJava:
+      if (!contains(frame.function, ".")) return true;  // HotSpot's interpreter and stubs, and what has no name
       return std::ranges::any_of(std::array<string_view, 4>{"java.", "javax.", "jdk.", "sun."},
                                  [&](string_view package) { return frame.function.starts_with(package); });
     default:
