@@ -15,9 +15,9 @@ import harness
 NODE = shutil.which("node")
 JAVAC = shutil.which("javac")
 PROGRAM = harness.REPOSITORY / "tests/programs/node/error_path.js"
-# A method is compiled after a few calls, before the next one.
-COMPILES_SOON = ("-Xbatch", "-XX:TieredStopAtLevel=1", "-XX:Tier3InvocationThreshold=5",
-                 "-XX:Tier3MinInvocationThreshold=2", "-XX:Tier3CompileThreshold=5")
+# A method is compiled after a few calls, before the next one, and stays a frame of its own.
+COMPILES_SOON = ("-Xbatch", "-XX:-Inline", "-XX:Tier0InvokeNotifyFreqLog=0", "-XX:TieredStopAtLevel=1",
+                 "-XX:Tier3InvocationThreshold=5", "-XX:Tier3MinInvocationThreshold=2", "-XX:Tier3CompileThreshold=5")
 NAMED = ("--perf-basic-prof", "--interpreted-frames-native-stack")
 
 
