@@ -83,9 +83,10 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   if (raw.end == WalkEnd::kMissingRule) losses_.add(Counter::stacks_without_rule);
   if (raw.end == WalkEnd::kReadFailed) losses_.add(Counter::stacks_unreadable);
   if (raw.end == WalkEnd::kInsane) losses_.add(Counter::stacks_insane);
+  tickets_.insert(missed.stack);
   MappedStack placed = place(pid, when, raw);
   python_.merge(asid, missed.stack, raw, placed);
-  sink.on_stack(StackHash{missed.stack}, placed);  // a ticket is used once: not worth keeping
+  sink.on_stack(StackHash{missed.stack}, placed);
 }
 
 void StackFeed::learn(AddressSpaceId asid, std::uint64_t pc, const UnwindRule& rule) {
