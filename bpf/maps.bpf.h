@@ -11,6 +11,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "config.h"
+#include "python_wire.h"
 #include "wire.h"
 
 const volatile struct sl_config sl_config __weak = {};
@@ -182,6 +183,12 @@ struct sl_window {
 	__u64 missed; /* there is no rule for pc */
 	__u64 words[SL_WINDOW_BYTES / 8];
 	__u64 frames[SL_MAX_FRAMES + 1]; /* one more: keeps the index mask simple */
+	/* the walk along the Python frames: python.bpf.h */
+	__u64 interpreted; /* a frame was the interpreter's */
+	__u64 python_frame;
+	__u64 python_count;
+	__u64 python_end;
+	struct sl_python_frame python[SL_PYTHON_FRAMES];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -189,6 +196,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sl_window);
 } sl_windows __weak SEC(".maps");
+
+/* Interpreters by asid; user space is the only writer. As many as targets could be Python programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct sl_python);
+} sl_pythons __weak SEC(".maps");
 
 /* Per-CPU count of address-space ids given out here. */
 struct {

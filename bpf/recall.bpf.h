@@ -57,12 +57,12 @@ __weak __noinline int sl_recall(__u64 owner)
 	return 0;
 }
 
-/* Of a stack that user space has: what is recalled is not sent again. */
+/* Of a stack that user space has: what is recalled is not sent again. Not with Python frames, which lie elsewhere. */
 static __always_inline void sl_remember(struct sl_window *window, __u64 hash)
 {
 	__u32 slot = window->victim;
 
-	if (window->end != SL_WALK_COMPLETE || window->walk.reads >= SL_WALK_READS)
+	if (window->end != SL_WALK_COMPLETE || window->interpreted || window->walk.reads >= SL_WALK_READS)
 		return;
 	window->walk.hash = hash;
 	bpf_map_update_elem(&sl_walks, &slot, &window->walk, BPF_ANY);

@@ -13,6 +13,7 @@
 #ifndef SOCKLEAK_STACK_BPF_H
 #define SOCKLEAK_STACK_BPF_H
 
+#include "python.bpf.h"
 #include "recall.bpf.h"
 #include "stack_copy.bpf.h"
 
@@ -54,7 +55,8 @@ __weak __noinline int sl_step(__u64 owner)
 		window->missed = 1;
 		return SL_STEP_ENDED;
 	}
-	kind = rule->kind;
+	window->interpreted |= rule->kind & SL_RULE_PYTHON;
+	kind = rule->kind & SL_RULE_KINDS;
 	if (kind == SL_RULE_STOP) {
 		window->end = rule->cfa_offset ? SL_WALK_MISSING_RULE : SL_WALK_COMPLETE;
 		return SL_STEP_ENDED;
@@ -153,6 +155,9 @@ static __always_inline __u64 sl_try_stack(struct sl_window *window, struct pt_re
 	window->count = 0;
 	window->interrupted = 0;
 	window->missed = 0;
+	window->interpreted = 0;
+	window->python_count = 0;
+	window->python_end = 0;
 	window->walk.reads = 0;
 	window->walk.needs_bp = 0;
 	window->walk.leads = 0;
@@ -162,6 +167,8 @@ static __always_inline __u64 sl_try_stack(struct sl_window *window, struct pt_re
 	}
 	if (!window->end)
 		window->end = SL_WALK_DEPTH;
+	if (window->owner == owner && (window->interpreted || window->missed))
+		sl_python_walk(window, owner);
 	*end = window->end;
 	if (window->missed) {
 		hash = sl_missed(window, owner);

@@ -4,6 +4,7 @@
 #ifndef SOCKLEAK_STACK_COPY_BPF_H
 #define SOCKLEAK_STACK_COPY_BPF_H
 
+#include "python.bpf.h"
 #include "read.bpf.h"
 #include "window.bpf.h"
 
@@ -122,6 +123,7 @@ static __always_inline __u64 sl_missed(struct sl_window *window, __u64 owner)
 	sl_count(SL_COUNTER_WALK_MISSED);
 	left = sl_config.copy_stacks ? sl_stack_left(window->sp) : 8;
 	ticket = sl_mix(sl_mix(window->hash, bpf_ktime_get_ns()), owner) & ~15ull;
+	sl_python_send(window, owner, ticket);
 	if (left && left <= 1024)
 		error = sl_ship(window, owner, ticket, left, 1024);
 	else if (left && left <= 4096)
@@ -143,6 +145,7 @@ static __always_inline __u64 sl_send_new(struct sl_window *window, __u64 owner, 
 	struct sl_stack_seen *record;
 	__u32 one = 1;
 
+	sl_python_send(window, owner, hash);
 	record = bpf_ringbuf_reserve(&sl_stacks, sizeof(*record), 0);
 	if (!record) {
 		sl_count(SL_COUNTER_STACK_RING_FULL); /* not marked as seen: the next equal stack tries again */

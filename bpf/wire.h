@@ -281,6 +281,8 @@ struct sl_session_mark {
 #define SL_COUNTER_ACCEPT_WITHOUT_COOKIE 11
 #define SL_COUNTER_COMPAT_TASK 12
 #define SL_COUNTER_STACKS_RECALLED 13
+#define SL_COUNTER_PYTHON_LOST 14
+#define SL_COUNTER_PYTHON_BROKEN 15
 #define SL_COUNTER_MAX 16
 
 #if defined(__cplusplus)

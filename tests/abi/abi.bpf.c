@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 
 #include "config.h"
+#include "python_wire.h"
 #include "wire.h"
 
 #include "layout.h"

@@ -77,7 +77,24 @@
     MEMBER(sl_session_mark, header) MEMBER(sl_session_mark, status) MEMBER(sl_session_mark, padding)          \
   STRUCT(sl_config)                                                                                           \
     MEMBER(sl_config, follow_children) MEMBER(sl_config, copy_stacks) MEMBER(sl_config, cpus)                 \
-    MEMBER(sl_config, event_ring_bytes)
+    MEMBER(sl_config, event_ring_bytes)                                                                       \
+  STRUCT(sl_python)                                                                                           \
+    MEMBER(sl_python, key) MEMBER(sl_python, code_type) MEMBER(sl_python, thread_frame)                       \
+    MEMBER(sl_python, leads_to) MEMBER(sl_python, frame_bytes) MEMBER(sl_python, frame_code)                  \
+    MEMBER(sl_python, frame_previous) MEMBER(sl_python, frame_instruction) MEMBER(sl_python, frame_entry)     \
+    MEMBER(sl_python, code_instructions) MEMBER(sl_python, code_first_line) MEMBER(sl_python, code_file)      \
+    MEMBER(sl_python, code_name) MEMBER(sl_python, code_lines) MEMBER(sl_python, entry)                       \
+    MEMBER(sl_python, unit) MEMBER(sl_python, padding)                                                        \
+  STRUCT(sl_python_frame)                                                                                     \
+    MEMBER(sl_python_frame, code) MEMBER(sl_python_frame, check) MEMBER(sl_python_frame, place)               \
+  STRUCT(sl_python_stack)                                                                                     \
+    MEMBER(sl_python_stack, header) MEMBER(sl_python_stack, stack) MEMBER(sl_python_stack, asid)              \
+    MEMBER(sl_python_stack, count) MEMBER(sl_python_stack, end) MEMBER(sl_python_stack, padding)              \
+    MEMBER(sl_python_stack, frames)                                                                           \
+  STRUCT(sl_python_code)                                                                                      \
+    MEMBER(sl_python_code, header) MEMBER(sl_python_code, key) MEMBER(sl_python_code, code)                   \
+    MEMBER(sl_python_code, check) MEMBER(sl_python_code, asid) MEMBER(sl_python_code, first_line)             \
+    MEMBER(sl_python_code, lines) MEMBER(sl_python_code, name) MEMBER(sl_python_code, file)
 /* clang-format on */
 
 #endif

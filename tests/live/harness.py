@@ -107,6 +107,15 @@ def read_until(stream, text, what):
     raise AssertionError(f"{what}: ended without saying {text!r}:\n{''.join(seen)}")
 
 
+def read_line(stream, text, what):
+    """The next line of a child's pipe, which must be `text`."""
+    if not select.select([stream], [], [], TIMEOUT)[0]:
+        raise AssertionError(f"{what}: nothing within {TIMEOUT} s")
+    line = stream.readline().strip()
+    if line != text:
+        raise AssertionError(f"{what}: said {line!r} instead of {text!r}")
+
+
 def drain(fd):
     with open(fd, "rb", buffering=0) as pipe:
         while pipe.read(1 << 16):

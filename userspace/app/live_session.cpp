@@ -76,6 +76,7 @@ class LiveSession {
   const Options& options_;
   Procfs procfs_;
   ModuleStore modules_;
+  NamedFrames names_;
   Pipeline pipeline_;
   std::optional<Command> command_;
   std::optional<Targets> targets_;
@@ -142,7 +143,7 @@ Result<void> LiveSession::attach() {
   live.copy_stacks = options_.copy_stacks;
   live.hooks = options_.hooks;
   live.watch_touches = options_.subcommand == Subcommand::kCheck;
-  auto source = LiveSource::attach(live, modules_);
+  auto source = LiveSource::attach(live, modules_, names_);
   if (!source) return tl::unexpected(source.error());
   source_ = std::move(*source);
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
@@ -292,7 +293,7 @@ Result<int> LiveSession::report() {
   log::info("stacks: " + std::to_string(cost.walked) + " found, " + std::to_string(cost.recalled) + " recalled, " +
             std::to_string(cost.copied) + " finished from a copy; " + std::to_string(cost.rules) + " rules");
   source_.reset();  // detached: what follows costs the traced programs nothing
-  const auto symbolizer = make_dwfl_symbolizer(modules_);
+  const auto symbolizer = make_dwfl_symbolizer(modules_, {.named = &names_});
   Counters counters = losses;
   counters.merge(pipeline_.counters());
   const Report report = build_report({.session = recorded,

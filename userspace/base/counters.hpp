@@ -24,6 +24,10 @@ namespace sockleak {
   X(stacks_unresolved, 0, "sockets whose stack never arrived")                                                \
   X(frames_unverified, 0, "frames whose return address does not follow a call instruction")                   \
   X(frames_without_module, 0, "frames outside every known module")                                            \
+  X(python_stacks_missed, 0, "stacks of Python programs without their Python frames")                         \
+  X(python_stacks_broken, 0, "stacks whose Python frames could not all be read")                              \
+  X(python_names_lost, 0, "Python frames whose names did not arrive")                                         \
+  X(interpreters_unknown, 0, "Python programs whose interpreter is of an unknown version or build")             \
   X(modules_unreadable, 0, "modules that could not be opened")                                                \
   X(accepts_without_cookie, 1, "accepted sockets that had no identity yet")                                   \
   X(compat_tasks, 0, "32-bit tasks, whose stacks are not walked")                                             \

@@ -54,7 +54,26 @@ constexpr std::array<std::string_view, 9> kStartup{
   return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
 }
 
+[[nodiscard]] bool is_unnamed_jit(const Frame& frame) {
+  return frame.function.empty() && (frame.kind == FrameKind::kJava || frame.kind == FrameKind::kNode);
+}
+
 }  // namespace
+
+std::string names_hint(const Stack& stack) {
+  for (const Frame& frame : stack.frames) {
+    // Before V8 compiles a function, all of its kind run in this one.
+    const bool node = frame.kind == FrameKind::kNode || frame.function == "Builtins_InterpreterEntryTrampoline";
+    if (is_unnamed_jit(frame) && frame.kind == FrameKind::kJava) {
+      return "Java methods are named if `jcmd PID Compiler.perfmap` (JDK 17 or later) was run, and all of them walked with "
+             "-XX:+PreserveFramePointer";
+    }
+    if (node && (is_unnamed_jit(frame) || frame.kind == FrameKind::kNative)) {
+      return "JavaScript functions are named with `node --perf-basic-prof --interpreted-frames-native-stack`";
+    }
+  }
+  return {};
+}
 
 std::size_t columns(std::string_view text) {
   return text.size() - static_cast<std::size_t>(std::count_if(text.begin(), text.end(), continues_character));
@@ -71,6 +90,7 @@ std::string clipped(std::string text, std::size_t limit) {
 }
 
 std::string function_text(const Frame& frame, bool verbose) {
+  if (is_unnamed_jit(frame)) return frame.kind == FrameKind::kJava ? "?? Java code" : "?? JavaScript code";
   if (frame.function.empty()) return "?? " + module_offset(frame, verbose);
   std::string name = escape_terminal(frame.function);
   return verbose ? name : clipped(std::move(name), kBriefFunction);
@@ -80,7 +100,7 @@ std::string place_text(const Frame& frame, bool verbose) {
   if (!frame.file.empty()) {
     return escape_terminal(frame.file) + (frame.line == 0 ? "" : ':' + std::to_string(frame.line));
   }
-  if (frame.function.empty()) return {};
+  if (frame.function.empty() || (frame.module.empty() && frame.offset == 0)) return {};
   return verbose ? module_offset(frame, verbose) : module_name(frame, verbose);
 }
 

@@ -30,6 +30,9 @@ namespace sockleak {
 /// The frame at `culprit`, the innermost if there is no such frame, nullptr if there is none at all.
 [[nodiscard]] const Frame* culprit_of(const Stack& stack, std::size_t culprit);
 
+/// What would give names to the code that a runtime made, if the stack has such code without one; else empty.
+[[nodiscard]] std::string names_hint(const Stack& stack);
+
 /// The stack from its culprit outwards, at most kBriefFrames and without start-up code; verbose: all of it.
 /// One indented line per frame, and what was left out or could not be walked.
 [[nodiscard]] std::string stack_lines(const Stack& stack, std::size_t culprit, bool verbose);

@@ -27,6 +27,7 @@ class TextReport {
     headline(finding);
     row("opened by", creators_text(finding, verbose_));
     out_ += stack_lines(finding.created_at, finding.culprit, verbose_);
+    if (const std::string hint = names_hint(finding.created_at); !hint.empty()) row("hint", hint);
     if (finding.listener_created_at) listener(*finding.listener_created_at, finding.listener_culprit);
     siblings(finding);
     touches(finding);

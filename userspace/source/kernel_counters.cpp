@@ -33,6 +33,8 @@ Counters kernel_losses(int map) {
       std::pair{Counter::stacks_too_deep, SL_COUNTER_WALK_DEPTH},
       std::pair{Counter::accepts_without_cookie, SL_COUNTER_ACCEPT_WITHOUT_COOKIE},
       std::pair{Counter::compat_tasks, SL_COUNTER_COMPAT_TASK},
+      std::pair{Counter::python_stacks_broken, SL_COUNTER_PYTHON_BROKEN},
+      std::pair{Counter::python_names_lost, SL_COUNTER_PYTHON_LOST},
   };
   Counters losses;
   for (const auto& [counter, index] : kMeanings) losses.add(counter, kernel_counter(map, index));

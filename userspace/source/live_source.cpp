@@ -21,6 +21,7 @@
 #include "source/socket_names.hpp"
 #include "source/stack_feed.hpp"
 #include "source/touch_feed.hpp"
+#include "source/young_processes.hpp"
 
 namespace sockleak {
 namespace {
@@ -73,8 +74,8 @@ int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
 
 class AttachedSource final : public LiveSource {
  public:
-  AttachedSource(const LiveOptions& options, ModuleStore& modules)
-      : options_(options), maps_feed_(addresses_, modules), stacks_feed_(modules, addresses_, maps_feed_) {}
+  AttachedSource(const LiveOptions& options, ModuleStore& modules, NamedFrames& names)
+      : options_(options), maps_feed_(addresses_, modules), stacks_feed_(modules, names, addresses_, maps_feed_) {}
 
   Result<void> attach();
   Result<Progress> poll(RecordSink& sink, Duration timeout) override;
@@ -115,6 +116,7 @@ class AttachedSource final : public LiveSource {
   RecordSink* sink_ = nullptr;   // during poll() and snapshot() only
   std::size_t delivered_ = 0;
   std::vector<std::vector<std::byte>> backlog_;  // what attach() saw, delivered by the first poll()
+  YoungProcesses young_;
   std::deque<std::vector<std::byte>> held_;      // events that came before the stack that the first of them names
   KernelTime held_since_;
   std::map<Pid, AddressSpaceId> live_;
@@ -128,7 +130,7 @@ Result<void> AttachedSource::attach() {
                                     .copy_stacks = options_.copy_stacks, .hooks = options_.hooks};
   if (auto ok = programs_.load(settings); !ok) return ok;
   stacks_feed_.use({bpf_map__fd(programs_->maps.sl_rules), bpf_map__fd(programs_->maps.sl_seen),
-                    &programs_->bss->sl_rule_generation});
+                    bpf_map__fd(programs_->maps.sl_pythons), &programs_->bss->sl_rule_generation});
   for (const Pid pid : options_.pids) {
     if (auto ok = add_target(pid); !ok) return ok;
   }
@@ -143,7 +145,10 @@ Result<void> AttachedSource::attach() {
   if (options_.follow_children) {
     for (const Pid pid : options_.pids) add_children(pid);
   }
-  for (const auto& [pid, asid] : live_) maps_feed_.follow(pid, now());
+  for (const auto& [pid, asid] : live_) {
+    maps_feed_.follow(pid, now());
+    stacks_feed_.examine(asid, pid, now());
+  }
   stacks_feed_.warm_up();
   for (const Pid pid : options_.pids) {
     if (!procfs_.exists(pid)) {
@@ -182,9 +187,10 @@ Result<void> AttachedSource::open_rings() {
   stacks_.reset(ring_buffer__new(bpf_map__fd(programs_->maps.sl_stacks), to_stack, this, nullptr));
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!events_ || !stacks_ || !epoll_.valid()) return fail_os(ErrorKind::kCannotTrace, "cannot map the ring buffers");
-  for (ring_buffer* ring : {events_.get(), stacks_.get()}) {
+  if (!young_.open()) return fail_os(ErrorKind::kCannotTrace, "cannot make a timer");
+  for (const int fd : {ring_buffer__epoll_fd(events_.get()), ring_buffer__epoll_fd(stacks_.get()), young_.descriptor()}) {
     epoll_event interest{.events = EPOLLIN, .data = {}};
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, ring_buffer__epoll_fd(ring), &interest) != 0) {
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &interest) != 0) {
       return fail_os(ErrorKind::kCannotTrace, "cannot wait for the ring buffers");
     }
   }
@@ -233,7 +239,7 @@ Result<Progress> AttachedSource::poll(RecordSink& sink, Duration timeout) {
     drain(sink);
     return Progress::kDelivered;
   }
-  std::array<epoll_event, 2> ready{};
+  std::array<epoll_event, 3> ready{};
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
   if (epoll_wait(epoll_.get(), ready.data(), ready.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
     return fail_os(ErrorKind::kCannotTrace, "cannot wait for the ring buffers");
@@ -245,6 +251,7 @@ std::size_t AttachedSource::drain(RecordSink& sink) {
   sink_ = &sink;
   delivered_ = 0;
   maps_feed_.drain();
+  for (const auto& [pid, asid] : young_.due()) stacks_feed_.examine(asid, pid, now());
   ring_buffer__consume(stacks_.get());
   deliver_held();
   ring_buffer__consume(events_.get());
@@ -310,6 +317,7 @@ void AttachedSource::follow_processes(std::span<const std::byte> record) {
     release_address_space(pid);
     live_[pid] = AddressSpaceId{execed.asid};
     ++space_users_[AddressSpaceId{execed.asid}];
+    young_.watch(pid, AddressSpaceId{execed.asid});
   } else if (header.type == SL_PROCESS_EXITED) {
     release_address_space(pid);
     addresses_.exit(pid, KernelTime{header.ktime_ns});
@@ -322,6 +330,7 @@ void AttachedSource::release_address_space(Pid pid) {
   if (process == live_.end()) return;
   const AddressSpaceId asid = process->second;
   live_.erase(process);
+  stacks_feed_.forget(pid);
   if (--space_users_[asid] > 0) return;
   space_users_.erase(asid);
   stacks_feed_.forget(asid);
@@ -377,9 +386,10 @@ LiveSource::StackCost AttachedSource::stack_cost() {
 
 }  // namespace
 
-Result<std::unique_ptr<LiveSource>> LiveSource::attach(const LiveOptions& options, ModuleStore& modules) {
+Result<std::unique_ptr<LiveSource>> LiveSource::attach(const LiveOptions& options, ModuleStore& modules,
+                                                       NamedFrames& names) {
   if (auto ok = check_required(probe_basics()); !ok) return tl::unexpected(ok.error());
-  auto source = std::make_unique<AttachedSource>(options, modules);
+  auto source = std::make_unique<AttachedSource>(options, modules, names);
   if (auto ok = source->attach(); !ok) return tl::unexpected(ok.error());
   return source;
 }

@@ -11,6 +11,7 @@
 #include "source/event_source.hpp"
 #include "source/hooks.hpp"
 #include "stack/module_store.hpp"
+#include "stack/named_frames.hpp"
 
 namespace sockleak {
 
@@ -25,8 +26,9 @@ struct LiveOptions {
 class LiveSource : public EventSource {
  public:
   /// Attaches every hook, adopts the sockets the targets already hold, and returns; from then on nothing is missed.
-  /// Delivers SL_SESSION_BEGIN first. `modules` must outlive the source.
-  static Result<std::unique_ptr<LiveSource>> attach(const LiveOptions& options, ModuleStore& modules);
+  /// Delivers SL_SESSION_BEGIN first. `modules` and `names` must outlive the source.
+  static Result<std::unique_ptr<LiveSource>> attach(const LiveOptions& options, ModuleStore& modules,
+                                                    NamedFrames& names);
 
   [[nodiscard]] virtual std::vector<HookFact> hooks() const = 0;
   /// How many stacks the kernel side had to find, how many of them were walks it remembered, how many user space had to

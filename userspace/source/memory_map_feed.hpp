@@ -30,6 +30,8 @@ class MemoryMapFeed {
   void drain();
   /// An address was not found: re-reads the process's mappings, at most every 100 ms of event time per process.
   void refresh(Pid pid, KernelTime now);
+  /// The same at once: for programs that make memory executable afterwards (mprotect), which no event tells.
+  void read_again(Pid pid, KernelTime now) { read_maps(pid, now); }
 
   [[nodiscard]] Counters losses() const { return losses_; }
 

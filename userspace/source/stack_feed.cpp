@@ -32,6 +32,10 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   const Pid pid{header.tgid};
   const KernelTime when{header.ktime_ns};
   feed_.drain();
+  if (header.type == SL_PYTHON_CODE || header.type == SL_PYTHON_STACK) {
+    python_.on_record(header, record);
+    return;
+  }
   if (header.type == SL_STACK_SEEN) {
     sl_stack_seen seen{};
     if (!copy_head(record, seen)) {
@@ -43,7 +47,9 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
     losses_.add(Counter::frames_unverified, unwinder_.unverified(pid, when, raw));
     spaces_[AddressSpaceId{seen.asid}].hashes.push_back(seen.stack);
     known_.insert(seen.stack);
-    sink.on_stack(StackHash{seen.stack}, place(pid, when, raw));
+    MappedStack placed = place(pid, when, raw);
+    python_.merge(AddressSpaceId{seen.asid}, seen.stack, raw, placed);
+    sink.on_stack(StackHash{seen.stack}, placed);
     return;
   }
   sl_stack_missed missed{};
@@ -61,7 +67,12 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   copy.interrupted = missed.interrupted != 0;
   copy.bytes = record.subspan(sizeof(sl_stack_missed), missed.length);
   copy.wanted = missed.wanted;
-  if (addresses_.find(pid, when, missed.pc) == nullptr) feed_.refresh(pid, when);
+  if (jit_.is_runtime(pid, when)) {
+    feed_.read_again(pid, when);
+  } else if (addresses_.find(pid, when, missed.pc) == nullptr) {
+    feed_.refresh(pid, when);
+  }
+  python_.examine(asid, pid, when);
   const WalkedStack walked =
       unwinder_.walk(pid, when, copy, SL_MAX_FRAMES - raw.frames.size(),
                      [&](std::uint64_t pc, const UnwindRule& rule) { learn(asid, pc, rule); });
@@ -73,13 +84,17 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   if (raw.end == WalkEnd::kReadFailed) losses_.add(Counter::stacks_unreadable);
   if (raw.end == WalkEnd::kInsane) losses_.add(Counter::stacks_insane);
   tickets_.insert(missed.stack);
-  sink.on_stack(StackHash{missed.stack}, place(pid, when, raw));
+  MappedStack placed = place(pid, when, raw);
+  python_.merge(asid, missed.stack, raw, placed);
+  sink.on_stack(StackHash{missed.stack}, placed);
 }
 
 void StackFeed::learn(AddressSpaceId asid, std::uint64_t pc, const UnwindRule& rule) {
   const std::uint64_t key = (pc & kPcMask) | (static_cast<std::uint64_t>(asid.value) << SL_ASID_SHIFT);
   if (!installed_.insert(key).second) return;
-  if (bpf_map_update_elem(maps_.rules, &key, &rule, BPF_ANY) != 0) {
+  UnwindRule installed = rule;
+  if (python_.is_loop(asid, pc)) installed.kind |= SL_RULE_PYTHON;
+  if (bpf_map_update_elem(maps_.rules, &key, &installed, BPF_ANY) != 0) {
     installed_.erase(key);  // map full: this path stays on the slow way
     return;
   }
@@ -97,6 +112,12 @@ MappedStack StackFeed::place(Pid pid, KernelTime when, const RawStack& raw) {
       feed_.refresh(pid, when);
       mapping = addresses_.find(pid, when, address);
     }
+    if (mapping != nullptr && mapping->module == ModuleStore::kUnknown) {
+      if (const auto named = jit_.name(pid, when, address)) {
+        placed.frames.push_back(*named);
+        continue;
+      }
+    }
     if (mapping == nullptr || mapping->module == ModuleStore::kUnknown) {
       losses_.add(Counter::frames_without_module);
       placed.frames.push_back({ModuleStore::kUnknown, address});
@@ -110,6 +131,7 @@ MappedStack StackFeed::place(Pid pid, KernelTime when, const RawStack& raw) {
 }
 
 void StackFeed::forget(AddressSpaceId asid) {
+  python_.forget(asid);
   const auto space = spaces_.find(asid);
   if (space == spaces_.end()) return;
   for (const std::uint64_t key : space->second.rules) {

@@ -10,7 +10,9 @@
 
 #include "base/counters.hpp"
 #include "source/event_source.hpp"
+#include "source/jit_feed.hpp"
 #include "source/memory_map_feed.hpp"
+#include "source/python_feed.hpp"
 #include "stack/snapshot_unwinder.hpp"
 
 namespace sockleak {
@@ -18,24 +20,44 @@ namespace sockleak {
 class StackFeed {
  public:
   /// Borrowed map descriptors of the loaded programs, and their count of times that something was taken back.
-  struct Maps { int rules = -1; int seen = -1; std::uint32_t* rule_generation = nullptr; };
+  struct Maps { int rules = -1; int seen = -1; int pythons = -1; std::uint32_t* rule_generation = nullptr; };
 
-  StackFeed(ModuleStore& modules, AddressMap& addresses, MemoryMapFeed& feed)
-      : modules_(modules), addresses_(addresses), feed_(feed), compiler_(modules),
-        unwinder_(modules, addresses, compiler_) {}
-  void use(Maps maps) { maps_ = maps; }
+  StackFeed(ModuleStore& modules, NamedFrames& names, AddressMap& addresses, MemoryMapFeed& feed)
+      : modules_(modules), addresses_(addresses), feed_(feed), python_(modules, addresses, names),
+        jit_(modules, addresses, names), compiler_(modules), unwinder_(modules, addresses, compiler_) {
+    unwinder_.use({.read = [this](Pid pid, KernelTime when, std::uint64_t address,
+                                  std::span<std::byte> out) { return jit_.read_code(pid, when, address, out); },
+                   .trusts = [this](Pid pid, KernelTime when, std::uint64_t pc, std::uint64_t) {
+                     return jit_.keeps_frame_pointer(pid, when, pc);
+                   }});
+  }
+  StackFeed(const StackFeed&) = delete;
+  StackFeed& operator=(const StackFeed&) = delete;
+  void use(Maps maps) {
+    maps_ = maps;
+    python_.use({maps.pythons, maps.seen});
+  }
 
-  /// An SL_STACK_SEEN or SL_STACK_MISSED record; the stack goes to `sink`.
+  /// Looks for interpreters in a process of which more is mapped than before.
+  void examine(AddressSpaceId asid, Pid pid, KernelTime when) { python_.examine(asid, pid, when); }
+
+  /// An SL_STACK_SEEN or SL_STACK_MISSED record, whose stack goes to `sink`, or one of SL_PYTHON_*.
   void on_record(std::span<const std::byte> record, RecordSink& sink);
   /// Whether the stack that an event names has arrived. A ticket is named once, and forgotten with that.
   [[nodiscard]] bool claim(StackHash hash) { return known_.contains(hash.value) || tickets_.erase(hash.value) > 0; }
 
   /// Nothing uses the address space any more: its rules and hashes make room for others.
   void forget(AddressSpaceId asid);
+  /// The process runs another program or none.
+  void forget(Pid pid) { jit_.forget(pid); }
   /// Opens the unwind tables of all modules known so far, so that the first stacks are quick.
   void warm_up();
 
-  [[nodiscard]] Counters losses() const { return losses_; }
+  [[nodiscard]] Counters losses() const {
+    Counters losses = losses_;
+    losses.merge(python_.losses());
+    return losses;
+  }
   [[nodiscard]] std::uint64_t rules_installed() const { return rules_installed_; }
 
  private:
@@ -49,6 +71,8 @@ class StackFeed {
   ModuleStore& modules_;
   AddressMap& addresses_;
   MemoryMapFeed& feed_;
+  PythonFeed python_;
+  JitFeed jit_;
   RuleCompiler compiler_;
   SnapshotUnwinder unwinder_;
   Maps maps_;

@@ -50,6 +50,7 @@ void AddressMap::map(Pid pid, KernelTime since, Mapping mapping) {
   }
   if (told_twice) return;
   const bool of_old_image = since < process.image && process.image - since > kExecSlack;
+  ++process.changes;
   process.mappings.push_back({since, of_old_image ? process.image : kForever, mapping, false});
   ++size_;
 }
@@ -120,6 +121,21 @@ const Mapping* AddressMap::find(Pid pid, KernelTime when, std::uint64_t address)
   }
   if (valid != nullptr) return &valid->mapping;
   return later != nullptr ? &later->mapping : nullptr;
+}
+
+std::vector<Mapping> AddressMap::mappings(Pid pid, KernelTime when) const {
+  std::vector<Mapping> valid;
+  if (const auto it = processes_.find(pid); it != processes_.end()) {
+    for (const Timed& timed : it->second.mappings) {
+      if (timed.since <= when && when < timed.until) valid.push_back(timed.mapping);
+    }
+  }
+  return valid;
+}
+
+std::uint64_t AddressMap::changes(Pid pid) const {
+  const auto it = processes_.find(pid);
+  return it == processes_.end() ? 0 : it->second.changes;
 }
 
 // Gives up the process that exited first. False if every process lives.

@@ -35,6 +35,11 @@ class AddressMap {
   /// The mapping that covered `address` at `when`, or nullptr. Valid until the map is changed.
   [[nodiscard]] const Mapping* find(Pid pid, KernelTime when, std::uint64_t address) const;
 
+  /// All mappings that were valid at `when`.
+  [[nodiscard]] std::vector<Mapping> mappings(Pid pid, KernelTime when) const;
+  /// Grows whenever something was mapped; 0 = the process is not known.
+  [[nodiscard]] std::uint64_t changes(Pid pid) const;
+
   /// Mappings held, and mappings refused or given up because a cap was reached.
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
@@ -52,6 +57,7 @@ class AddressMap {
     std::vector<Timed> mappings;
     KernelTime exited{};  // 0 = lives
     KernelTime image{};   // when it last called exec
+    std::uint64_t changes = 1;
   };
   static void end_all(std::vector<Timed>& mappings, KernelTime at);
   bool make_room();

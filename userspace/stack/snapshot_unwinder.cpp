@@ -138,9 +138,20 @@ class SnapshotUnwinder::MappedCode final : public CodeOracle {
   }
 
   [[nodiscard]] bool is_code(std::uint64_t address) const override { return place(address, 1).mapped; }
-  [[nodiscard]] bool follows_call(std::uint64_t address) const override { return before(address) == Before::kCall; }
+  [[nodiscard]] bool follows_call(std::uint64_t address) const override {
+    const Place at = place(address, 1);
+    if (!at.mapped || at.module != ModuleStore::kUnknown) return before(address) == Before::kCall;
+    std::array<std::byte, 7> bytes{};
+    const LivingCode& living = unwinder_.living_;
+    if (living.trusts && living.trusts(pid_, when_, at_, address)) return true;
+    return living.read && living.read(pid_, when_, address - bytes.size(), bytes) && ends_with_call(bytes);
+  }
+
+  /// The frame whose rule is being looked for.
+  void go_to(std::uint64_t pc) { at_ = pc; }
 
  private:
+  std::uint64_t at_ = 0;
   SnapshotUnwinder& unwinder_;
   Pid pid_;
   KernelTime when_;
@@ -167,10 +178,11 @@ SnapshotUnwinder::Before SnapshotUnwinder::instruction_before(ModuleId module, s
 WalkedStack SnapshotUnwinder::walk(Pid pid, KernelTime when, const StackCopy& copy, std::size_t max_frames,
                                    const Learn& learn) {
   WalkedStack result;
-  const MappedCode code(*this, pid, when);
+  MappedCode code(*this, pid, when);
   WalkState state{.pc = copy.pc, .sp = copy.sp, .bp = copy.bp, .interrupted = copy.interrupted};
   for (bool first = true;; first = false) {
     const auto place = code.place(state.pc, state.interrupted ? 0 : 1);
+    code.go_to(state.pc);
     const UnwindRule rule = compiler_.compile(place.module, place.address, state, copy, code);
     const bool unknown = rule.source == static_cast<__u8>(RuleSource::kNoInformation);
     if (unknown && copy_too_short(state, copy)) {

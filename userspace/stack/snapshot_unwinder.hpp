@@ -28,9 +28,18 @@ struct WalkedStack {
 class SnapshotUnwinder {
  public:
   using Learn = std::function<void(std::uint64_t pc, const UnwindRule& rule)>;
+  /// What is known of code that is in no file. `read`: its bytes, from the living process; false = not to be had.
+  /// `trusts`: the frame at `pc` certainly keeps a frame pointer, and its caller may well be at `caller`.
+  struct LivingCode {
+    std::function<bool(Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out)> read;
+    std::function<bool(Pid pid, KernelTime when, std::uint64_t pc, std::uint64_t caller)> trusts;
+  };
 
   SnapshotUnwinder(ModuleStore& modules, const AddressMap& addresses, RuleCompiler& compiler)
       : modules_(modules), addresses_(addresses), compiler_(compiler) {}
+
+  /// Without it nothing is guessed across code that was made at run time.
+  void use(LivingCode code) { living_ = std::move(code); }
 
   /// Walks from copy.pc on. The first frame of the result is the caller of copy.pc's frame.
   WalkedStack walk(Pid pid, KernelTime when, const StackCopy& copy, std::size_t max_frames, const Learn& learn);
@@ -47,6 +56,7 @@ class SnapshotUnwinder {
   ModuleStore& modules_;
   const AddressMap& addresses_;
   RuleCompiler& compiler_;
+  LivingCode living_;
   std::unordered_map<std::uint64_t, Before> before_;
 };
 

@@ -54,6 +54,7 @@ bool is_runtime_module(string_view path) {
   return std::ranges::any_of(kLibraries, [&](string_view name) { return is_library(file, name); }) ||
          std::ranges::any_of(kPrograms, [&](string_view name) { return is_program(file, name); }) ||
          std::ranges::any_of(kPrefixes, [&](string_view name) { return file.starts_with(name); }) ||
+         contains(path, "/lib-dynload/") ||  // extension modules that came with Python
          file.starts_with("libruby-") || file.starts_with("libc.musl");
 }
 
@@ -116,16 +117,27 @@ bool is_libc_function(string_view function) {
   return std::ranges::binary_search(kNames, function);
 }
 
+/// "/usr/lib/python3.11/socket.py", "/opt/py/lib/python311.zip/ssl.py"; not what was installed on top of it.
+bool is_python_library(string_view file) {
+  constexpr string_view kDirectory = "/lib/python3";
+  const std::size_t at = file.find(kDirectory);
+  if (at == string_view::npos || contains(file, "/site-packages/") || contains(file, "/dist-packages/")) return false;
+  file.remove_prefix(at + kDirectory.size());
+  const std::size_t version = file.find_first_not_of(".0123456789");
+  return version != string_view::npos && version != 0 &&
+         (file[version] == '/' || file.substr(version).starts_with("zip/"));
+}
+
 /// Where the sources of standard libraries and language runtimes live, as debug information names them.
 bool is_runtime_source(const Frame& frame) {
   const string_view file = frame.file;
   switch (frame.kind) {
     case FrameKind::kNode:
-      return file.starts_with("node:") || file.starts_with("internal/");
+      return file.starts_with("node:") || file.starts_with("internal/") || file.empty();  // V8's own have none
     case FrameKind::kPython:
-      return file.starts_with("<frozen ") || (contains(file, "/lib/python") && !contains(file, "/site-packages/") &&
-                                              !contains(file, "/dist-packages/"));
+      return file.starts_with("<frozen ") || is_python_library(file);
     case FrameKind::kJava:
+      if (!contains(frame.function, ".")) return true;  // HotSpot's interpreter and stubs, and what has no name
       return std::ranges::any_of(std::array<string_view, 4>{"java.", "javax.", "jdk.", "sun."},
                                  [&](string_view package) { return frame.function.starts_with(package); });
     default:
@@ -208,6 +220,13 @@ bool is_runtime_frame(const Frame& frame) {
 
 std::size_t culprit_frame(const Stack& stack) {
   const std::vector<Frame>& frames = stack.frames;
+  // Extension modules work for the line that calls them.
+  const auto is_own_python = [](const Frame& frame) {
+    return frame.kind == FrameKind::kPython && !is_runtime_frame(frame);
+  };
+  if (const auto own = std::ranges::find_if(frames, is_own_python); own != frames.end()) {
+    return static_cast<std::size_t>(own - frames.begin());
+  }
   const auto is_culprit = [&](const Frame& frame) {
     if (is_runtime_frame(frame) || (frame.function.empty() && frame.module.empty())) return false;
     // The system call's wrapper, of a static libc that was built with lines.

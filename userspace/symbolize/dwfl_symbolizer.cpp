@@ -71,6 +71,7 @@ class DwflSymbolizer final : public Symbolizer {
  public:
   DwflSymbolizer(const ModuleStore& modules, const SymbolizerOptions& options)
       : modules_(modules),
+        named_(options.named),
         // '+': checksums are verified; "" and ".debug": beside the module.
         search_path_("+:.debug:" + options.debug_directories),
         search_path_pointer_(search_path_.data()) {
@@ -99,6 +100,7 @@ class DwflSymbolizer final : public Symbolizer {
   }
 
   std::vector<Frame> look_up(const MappedFrame& at) {
+    if (const Frame* named = named_ == nullptr ? nullptr : named_->find(at)) return {*named};
     if (at.module == ModuleStore::kUnknown || at.module.value >= modules_.size()) {
       Frame frame;
       frame.offset = at.address;
@@ -134,6 +136,7 @@ class DwflSymbolizer final : public Symbolizer {
     std::unique_ptr<ModuleSymbols> native;
   };
   const ModuleStore& modules_;
+  const NamedFrames* named_;
   std::string search_path_;
   char* search_path_pointer_;
   Dwfl_Callbacks callbacks_{};  // borrowed by every Dwfl in symbols_

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "stack/module_store.hpp"
+#include "stack/named_frames.hpp"
 #include "stack/stack.hpp"
 
 namespace sockleak {
@@ -20,6 +21,8 @@ struct SymbolizerOptions {
   bool debuginfod = false;
   /// Colon-separated absolute directories, each with .build-id/ and/or a tree as in /usr/lib/debug.
   std::string debug_directories = "/usr/lib/debug";
+  /// What frames of NamedFrames::kNamed are called; must outlive the symbolizer. Nullptr: there are none.
+  const NamedFrames* named = nullptr;
 };
 
 /// Reads the modules' own symbols and debug information, or separate debug files by build-id or debug link

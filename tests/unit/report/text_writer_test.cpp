@@ -382,5 +382,21 @@ TEST(TextWriter, LetsNoProgramSteerTheTerminal) {
   }
 }
 
+TEST(NamesHint, IsGivenWhereARuntimesCodeHasNoName) {
+  Stack stack;
+  Frame frame;
+  frame.function = "main";
+  stack.frames = {frame};
+  EXPECT_EQ(names_hint(stack), "");
+  frame.function.clear();
+  frame.kind = FrameKind::kJava;
+  stack.frames.push_back(frame);
+  EXPECT_THAT(names_hint(stack), HasSubstr("jcmd PID Compiler.perfmap"));
+  stack.frames.back().kind = FrameKind::kNode;
+  EXPECT_THAT(names_hint(stack), HasSubstr("--perf-basic-prof"));
+  stack.frames.back().function = "dial";
+  EXPECT_EQ(names_hint(stack), "");
+}
+
 }  // namespace
 }  // namespace sockleak

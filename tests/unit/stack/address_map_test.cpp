@@ -33,6 +33,18 @@ TEST(AddressMap, FindsTheMappingThatCoversAnAddress) {
   EXPECT_EQ(module_at(map, kChild, at(5), 0x1000), 0u);
 }
 
+TEST(AddressMap, ListsWhatWasMappedAtATime) {
+  AddressMap map;
+  EXPECT_EQ(map.changes(kProcess), 0u);
+  map.map(kProcess, at(1), code(0x1000, 0x2000, kProgram));
+  const std::uint64_t before = map.changes(kProcess);
+  map.map(kProcess, at(10), code(0x3000, 0x4000, kLibrary));
+  EXPECT_GT(map.changes(kProcess), before);
+  EXPECT_EQ(map.mappings(kProcess, at(5)).size(), 1u);
+  EXPECT_EQ(map.mappings(kProcess, at(15)).size(), 2u);
+  EXPECT_TRUE(map.mappings(kChild, at(15)).empty());
+}
+
 TEST(AddressMap, KnowsOnlyProcessesItWasToldOf) {
   AddressMap map;
   EXPECT_FALSE(map.knows(kProcess));

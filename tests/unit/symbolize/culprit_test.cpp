@@ -90,6 +90,18 @@ TEST(RuntimeFrame, IsStandardLibraryCodeInlinedIntoTheProgram) {
   EXPECT_FALSE(is_runtime_frame(frame(kApp, "std::hash<db::Url>::operator()", "/src/url.hpp", 9)));
 }
 
+TEST(Culprit, IsThePythonLineThatCallsAnExtension) {
+  Stack stack;
+  stack.frames = {of_kind(FrameKind::kNative, "socket", "", "libc.so.6"),
+                  of_kind(FrameKind::kNative, "PQconnectdb", "fe-connect.c", "libpq.so.5"),
+                  of_kind(FrameKind::kPython, "create_connection", "/usr/lib/python3.11/socket.py"),
+                  of_kind(FrameKind::kPython, "Orders.fetch", "/srv/app/orders.py"),
+                  of_kind(FrameKind::kPython, "main", "/srv/app/main.py")};
+  EXPECT_EQ(culprit_frame(stack), 3U);
+  stack.frames.resize(3);
+  EXPECT_EQ(culprit_frame(stack), 1U) << "no Python frame is the program's";
+}
+
 TEST(RuntimeFrame, KnowsTheStandardLibrariesOfManagedLanguages) {
   const char* const python = "/usr/bin/python3.11";
   EXPECT_TRUE(
@@ -97,6 +109,15 @@ TEST(RuntimeFrame, KnowsTheStandardLibrariesOfManagedLanguages) {
   EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kPython, "fetch", "/srv/app/fetch.py", python)));
   EXPECT_FALSE(is_runtime_frame(
       of_kind(FrameKind::kPython, "send", "/usr/lib/python3.11/site-packages/requests/adapters.py", python)));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kPython, "f", "/opt/lib/python311.zip/http/client.py")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kJava, "Interpreter", "")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kJava, "sun.nio.ch.Net.socket0(boolean)", "")));
+  EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kJava, "ErrorPath.dialBackend(int)", "")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kNode, "internalConnect", "node:net")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kNode, "", "")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kPython, "f", "<frozen importlib._bootstrap>")));
+  EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kPython, "f", "/usr/lib/python3/dist-packages/app.py")));
+  EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kPython, "f", "/srv/lib/python3-orders/app.py")));
   EXPECT_TRUE(is_runtime_frame(
       of_kind(FrameKind::kGo, "net.(*sysDialer).dialTCP", "/usr/lib/go-1.19/src/net/tcpsock_posix.go")));
   EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kGo, "net/http.(*Transport).dial", "net/http/transport.go")));

@@ -1,0 +1,215 @@
+// Offsets: Include/cpython/code.h, Include/internal/pycore_frame.h and pycore_pystate.h of the CPython sources, which keep
+// them within a minor version, as extension modules rely on them; since 3.13 the interpreter tells them itself
+// (_Py_DebugOffsets in pycore_runtime.h). Where autoTSSkey lies does change: it is read from the code.
+#include "python/interpreter.hpp"
+
+#include <gelf.h>
+
+#include <array>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/handle.hpp"
+#include "stack/module_reader.hpp"
+
+namespace sockleak {
+namespace {
+
+using ElfHandle = CPtr<Elf, &elf_end>;
+
+struct Symbol {
+  std::uint64_t address = 0, size = 0;
+};
+
+struct Symbols {
+  Symbol runtime, code_type, loop, thread_state, version;
+  Symbol is, call_no_args, code_new;  // that came with 3.10, 3.9 and 3.8
+};
+
+Symbols symbols_of(const Module& module) {
+  Symbols found;
+  const std::array<std::pair<std::string_view, Symbol*>, 8> wanted{{
+      {"_PyRuntime", &found.runtime},
+      {"PyCode_Type", &found.code_type},
+      {"_PyEval_EvalFrameDefault", &found.loop},
+      {"PyGILState_GetThisThreadState", &found.thread_state},
+      {"Py_Version", &found.version},
+      {"Py_Is", &found.is},
+      {"PyObject_CallNoArgs", &found.call_no_args},
+      {"PyCode_NewWithPosOnlyArgs", &found.code_new},
+  }};
+  const ElfHandle elf(elf_begin(module.fd.get(), ELF_C_READ_MMAP_PRIVATE, nullptr));
+  GElf_Ehdr header;
+  if (elf == nullptr || gelf_getehdr(elf.get(), &header) == nullptr || header.e_machine != EM_X86_64) return found;
+  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf.get(), section)) != nullptr;) {
+    GElf_Shdr facts;
+    if (gelf_getshdr(section, &facts) == nullptr || facts.sh_type != SHT_DYNSYM || facts.sh_entsize == 0) continue;
+    Elf_Data* data = elf_getdata(section, nullptr);
+    for (std::size_t i = 0; data != nullptr && i < facts.sh_size / facts.sh_entsize; ++i) {
+      GElf_Sym symbol;
+      if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
+      if (symbol.st_shndx == SHN_UNDEF) continue;
+      const char* text = elf_strptr(elf.get(), facts.sh_link, symbol.st_name);
+      if (text == nullptr || (text[0] != '_' && text[0] != 'P')) continue;
+      for (const auto& [name, place] : wanted) {
+        if (name == text) *place = {symbol.st_value, symbol.st_size};
+      }
+    }
+  }
+  return found;
+}
+
+unsigned minor_version(const Symbols& symbols, ModuleReader& reader) {
+  if (symbols.version.address != 0) {  // PY_VERSION_HEX, exported since 3.11
+    const auto version = reader.value<std::uint64_t>(symbols.version.address);
+    return version && *version >> 24 == 3 ? (*version >> 16) & 0xff : 0;
+  }
+  if (symbols.is.address != 0) return 10;
+  if (symbols.call_no_args.address != 0) return 9;
+  return symbols.code_new.address != 0 ? 8 : 0;
+}
+
+sl_python layout_of(unsigned minor) {
+  sl_python layout{};
+  layout.leads_to = SL_PYTHON_NOWHERE;
+  layout.unit = 1;
+  if (minor <= 10) {  // PyFrameObject
+    layout.thread_frame = 24;
+    layout.frame_bytes = 112;
+    layout.frame_code = 32;
+    layout.frame_previous = 24;
+    layout.frame_instruction = minor == 10 ? 96 : 104;
+    layout.unit = minor == 10 ? 2 : 1;
+    layout.entry = SL_PYTHON_ENTRY_ALWAYS;
+    layout.code_first_line = 40;
+    layout.code_file = 104;
+    layout.code_name = 112;
+    layout.code_lines = 120;
+    return layout;
+  }
+  layout.thread_frame = 56;  // _PyCFrame
+  layout.leads_to = minor == 11 ? 8 : 0;
+  layout.frame_bytes = 72;  // _PyInterpreterFrame
+  layout.frame_code = minor == 11 ? 32 : 0;
+  layout.frame_previous = minor == 11 ? 48 : 8;
+  layout.frame_instruction = 56;
+  layout.frame_entry = minor == 11 ? 68 : 70;
+  layout.entry = minor == 11 ? SL_PYTHON_ENTRY_FLAG : SL_PYTHON_ENTRY_OWNER;
+  layout.code_first_line = minor == 11 ? 72 : 68;
+  layout.code_file = 112;
+  layout.code_name = 128;  // co_qualname
+  layout.code_lines = 136;
+  layout.code_instructions = minor == 11 ? 184 : 192;
+  return layout;
+}
+
+/// struct _Py_DebugOffsets of 3.13, the beginning of _PyRuntime: a cookie, the version, whether it is free-threaded, then
+/// groups of numbers, each beginning with its structure's size.
+std::optional<sl_python> told_layout(ModuleReader& reader, std::uint64_t runtime) {
+  struct {
+    std::array<char, 8> cookie;
+    std::uint64_t version, free_threaded;
+    std::array<std::uint64_t, 3> runtime_state;
+    std::array<std::uint64_t, 13> interpreter_state;
+    std::uint64_t thread_size, thread_prev, thread_next, thread_interp, thread_current_frame;
+    std::array<std::uint64_t, 4> other_thread_fields;
+    std::uint64_t frame_size, frame_previous, frame_executable, frame_instr_ptr, frame_localsplus, frame_owner;
+    std::uint64_t code_size, code_filename, code_name, code_qualname, code_linetable, code_firstlineno;
+    std::array<std::uint64_t, 3> other_code_fields;
+    std::uint64_t code_adaptive;
+  } told{};
+  if (!reader.copy(runtime, std::as_writable_bytes(std::span(&told, 1)))) return std::nullopt;
+  if (std::memcmp(told.cookie.data(), "xdebugpy", told.cookie.size()) != 0 || told.free_threaded != 0) {
+    return std::nullopt;
+  }
+  const auto fits = [](std::uint64_t offset, std::uint64_t size) { return offset % 4 == 0 && offset < size; };
+  const bool sound = told.thread_current_frame < 4096 && fits(told.frame_executable, 72) &&
+                     fits(told.frame_previous, 72) && fits(told.frame_instr_ptr, 72) && told.frame_owner < 72 &&
+                     fits(told.code_filename, 144) && fits(told.code_qualname, 144) &&
+                     fits(told.code_linetable, 144) && fits(told.code_firstlineno, 144) && told.code_adaptive < 4096;
+  if (!sound) return std::nullopt;
+  const auto number = [](std::uint64_t value) { return static_cast<__u16>(value); };
+  sl_python layout{};
+  layout.leads_to = SL_PYTHON_NOWHERE;
+  layout.unit = 1;
+  layout.thread_frame = number(told.thread_current_frame);
+  layout.frame_bytes = 72;
+  layout.frame_code = number(told.frame_executable);
+  layout.frame_previous = number(told.frame_previous);
+  layout.frame_instruction = number(told.frame_instr_ptr);
+  layout.frame_entry = number(told.frame_owner);
+  layout.entry = SL_PYTHON_ENTRY_OWNER;
+  layout.code_first_line = number(told.code_firstlineno);
+  layout.code_file = number(told.code_filename);
+  layout.code_name = number(told.code_qualname);
+  layout.code_lines = number(told.code_linetable);
+  layout.code_instructions = number(told.code_adaptive);
+  return layout;
+}
+
+}  // namespace
+
+sl_python PythonInterpreter::at(std::uint64_t bias) const {
+  sl_python moved = layout;
+  moved.key += bias;
+  moved.code_type += bias;
+  return moved;
+}
+
+std::uint64_t thread_key_address(std::span<const std::byte> code, std::uint64_t address, std::uint64_t runtime,
+                                 std::uint64_t size) {
+  const auto byte = [&](std::size_t at) { return std::to_integer<unsigned>(code[at]); };
+  const auto number = [&](std::size_t at) {
+    std::int32_t value = 0;
+    std::memcpy(&value, code.data() + at, sizeof(value));
+    return static_cast<std::uint64_t>(std::int64_t{value});
+  };
+  const auto inside = [&](std::uint64_t key) { return key > runtime && key - runtime < size && key % 8 == 0; };
+  for (std::size_t i = 0; i + 7 <= code.size(); ++i) {
+    std::uint64_t key = 0;
+    const bool lea = byte(i) == 0x48 && byte(i + 1) == 0x8d;
+    if (lea && (byte(i + 2) & 0xc7) == 0x05) {  // lea key(%rip), REG
+      key = address + i + 7 + number(i + 3);
+    } else if (lea && byte(i + 2) >> 6 == 2 && (byte(i + 2) & 7) != 4) {  // lea K(REG), REG: REG has _PyRuntime
+      key = runtime + number(i + 3);
+    } else if (byte(i) == 0x8b && (byte(i + 1) & 0xc7) == 0x05) {  // mov key+4(%rip), REG: its second member
+      key = address + i + 6 + number(i + 2) - 4;
+    } else if (byte(i) == 0xbf) {  // mov $key, %edi
+      key = number(i + 1);
+    }
+    if (inside(key)) return key;
+  }
+  return 0;
+}
+
+std::optional<PythonInterpreter> find_python(const Module& module) {
+  if (!module.fd.valid() || module.segments.empty()) return std::nullopt;
+  const Symbols symbols = symbols_of(module);
+  if (symbols.runtime.address == 0 || symbols.loop.address == 0) return std::nullopt;
+  PythonInterpreter python;
+  python.loop_begin = symbols.loop.address;
+  python.loop_end = symbols.loop.address + symbols.loop.size;
+
+  constexpr unsigned kOldest = 8, kFirstThatTells = 13, kNewest = 13;
+  ModuleReader reader(module);
+  const unsigned minor = minor_version(symbols, reader);
+  if (minor < kOldest || minor > kNewest || symbols.code_type.address == 0) return python;
+  const auto layout =
+      minor >= kFirstThatTells ? told_layout(reader, symbols.runtime.address) : std::optional(layout_of(minor));
+  std::array<std::byte, 64> code{};
+  const std::size_t length = std::min<std::size_t>(code.size(), symbols.thread_state.size);
+  const std::span<std::byte> begin = std::span(code).first(length);
+  if (!layout || length == 0 || !reader.copy(symbols.thread_state.address, begin)) return python;
+  const std::uint64_t key =
+      thread_key_address(begin, symbols.thread_state.address, symbols.runtime.address, symbols.runtime.size);
+  if (key == 0) return python;
+  python.layout = *layout;
+  python.layout.key = key;
+  python.layout.code_type = symbols.code_type.address;
+  python.minor = minor;
+  return python;
+}
+
+}  // namespace sockleak
