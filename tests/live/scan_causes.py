@@ -56,19 +56,21 @@ class Causes(unittest.TestCase):
             if subject.truth is None:
                 self.skipTest("this kernel does not allow it")
             report = scan("netns", str(subject.netns))
-            shown = {(s["local"]["port"], s["remote"]["port"]): s for s in report["sockets"]
-                     if s["protocol"] == "tcp" and s["state"] != "LISTEN"}
+            shown = {(s["protocol"], s["local"]["port"], s["remote"]["port"]): s for s in report["sockets"]
+                     if s["state"] != "LISTEN"}
             ss = harness.run("nsenter", f"--net=/proc/{subject.process.pid}/task/{subject.thread()}/ns/net",
                              "ss", "-Htanp").stdout.decode()
             print(f"\n{scenario}: ss -tanp says\n{ss}", flush=True)
             for truth in subject.truth:
-                sock = shown.pop((truth["local"], truth["remote"]), None)
+                sock = shown.pop((truth.get("protocol", "tcp"), truth["local"], truth["remote"]), None)
                 self.assertIsNotNone(sock, f"{truth} is not listed: {report['sockets']}")
                 self.assertEqual(sock["cause"], truth["cause"], sock)
                 self.assertEqual(sock["invisible_to_ss"], truth.get("invisible", False), sock)
                 if truth["cause"] in (None, "zombie-leader", "unshared-files"):
                     self.assertFalse(sock["ownerless"], sock)
-                    self.assertEqual(sock["holders"][0]["pid"], subject.process.pid)
+                    self.assertEqual(sock["holders"][0]["pid"], truth.get("holder", subject.process.pid))
+                elif truth["cause"] in ("time-wait", "request"):
+                    self.assertFalse(sock["ownerless"], sock)
                 else:
                     self.assertTrue(sock["ownerless"], sock)
             # The other ends are held, and must not be accused.
@@ -90,6 +92,27 @@ class Causes(unittest.TestCase):
 
     def test_orphan_with_a_zero_window(self):
         self.check("orphan")
+
+    def test_orphan_whose_peer_closed_first(self):
+        self.check("last_ack")
+
+    def test_what_is_no_socket_any_more_or_not_yet(self):
+        self.check("mini_sockets")
+
+    def test_a_dead_process_whose_exit_is_stuck(self):
+        self.check("stuck_exit")
+
+    def test_inherited_by_a_child(self):
+        self.check("heir")
+
+    def test_pending_io_uring_request(self):
+        self.check("ring_request")
+
+    def test_the_kernel_s_own(self):
+        self.check("kernel")
+
+    def test_subflow_of_a_closed_mptcp_socket(self):
+        self.check("mptcp_subflow")
 
     def test_in_flight(self):
         self.check("in_flight")
