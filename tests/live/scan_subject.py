@@ -351,6 +351,11 @@ def invisible():
             {"local": 0, "remote": 0, "cause": None, "invisible": True}]
 
 
+def mixture():
+    """What must be told apart with whatever privileges."""
+    return held() + accept_queue() + orphan() + in_flight()
+
+
 def main():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     truth = globals()[sys.argv[1]]()

@@ -181,6 +181,10 @@ class Inquiry {
       socket.ownerless.reset();
       return set(socket, Cause::kHidden, "a process that cannot be looked at may hold it");
     }
+    if (!snapshot_.through_bpf) {
+      return set(socket, Cause::kUnknown,
+                 "no descriptor refers to it; io_uring, messages in flight, mappings and pending calls were not searched");
+    }
     set(socket, Cause::kUnknown,
         socket.file_references == 0
             ? std::string("its file is being closed, or is held by some part of the kernel")
@@ -228,7 +232,7 @@ bool is_invisible_to_ss(const ScanSocket& socket) {
   return socket.addresses.protocol == Protocol::kTcp && socket.state == TcpState::kClose && !socket.holders.empty();
 }
 
-const char* remedy_for(Cause cause) {
+const char* remedy_for(Cause cause, bool through_bpf) {
   switch (cause) {
     case Cause::kAcceptQueue:
       return "mend the acceptor: it hangs, is too slow, or accept() fails for lack of descriptors (raise RLIMIT_NOFILE, "
@@ -259,6 +263,7 @@ const char* remedy_for(Cause cause) {
     case Cause::kHidden:
       return "run as root in the host's pid namespace";
     case Cause::kUnknown:
+      if (!through_bpf) return "run as root on a kernel from 5.12 on: what keeps it can be found through BPF";
       return "look for kernel users of the file (NBD, usbip, iSCSI, KCM, sunrpc): end it with their own tools";
     case Cause::kNone:
     case Cause::kTimeWait:

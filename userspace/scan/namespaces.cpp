@@ -10,6 +10,8 @@
 #include <charconv>
 #include <set>
 
+#include "base/text.hpp"
+
 namespace sockleak {
 namespace {
 
@@ -61,6 +63,11 @@ std::string first_line(const std::string& path) {
   return text.substr(0, text.find('\n'));
 }
 
+std::string unread_processes(const char* what, std::uint64_t processes) {
+  return std::string("the ") + what + " of " + counted(processes, "process", "processes") +
+         " could not be read (CAP_SYS_PTRACE is missing, or a security policy forbids it)";
+}
+
 std::vector<NamespaceDoor> find_namespaces(std::uint64_t& unreadable) {
   std::vector<NamespaceDoor> doors;
   std::set<std::uint32_t> known;
@@ -74,7 +81,7 @@ std::vector<NamespaceDoor> find_namespaces(std::uint64_t& unreadable) {
     doors.push_back({NetnsId{id}, std::move(fd), own});
     return true;
   };
-  add("/proc/self/ns/net", true);
+  if (!add("/proc/self/ns/net", true)) return doors;
   if (const Directory processes{opendir("/proc")}) {
     while (const dirent* entry = readdir(processes.get())) {
       if (!is_pid(entry->d_name)) continue;
