@@ -356,13 +356,24 @@ def mixture():
     return held() + accept_queue() + orphan() + in_flight()
 
 
+def go_on_alone(truth):
+    """Once the main thread has ended."""
+    state = ""
+    while state != "Z":
+        with open(f"/proc/{os.getpid()}/stat", encoding="ascii") as file:
+            state = file.read().rsplit(") ", 1)[1][0]
+    print(json.dumps(truth), flush=True)
+    sys.stdin.read()
+    os._exit(0)
+
+
 def main():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     truth = globals()[sys.argv[1]]()
-    print(json.dumps(truth), flush=True)
     if sys.argv[1] == "zombie_leader":
-        threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0))).start()
+        threading.Thread(target=go_on_alone, args=(truth,)).start()
         LIBC.syscall(SYS_EXIT, 0)
+    print(json.dumps(truth), flush=True)
     sys.stdin.read()
     for end in ends:
         end()
