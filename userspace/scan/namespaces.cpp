@@ -85,9 +85,17 @@ std::vector<NamespaceDoor> find_namespaces(std::uint64_t& unreadable) {
   if (const Directory processes{opendir("/proc")}) {
     while (const dirent* entry = readdir(processes.get())) {
       if (!is_pid(entry->d_name)) continue;
+      const std::string process = std::string("/proc/") + entry->d_name;
       errno = 0;
-      if (!add(std::string("/proc/") + entry->d_name + "/ns/net", false) && (errno == EACCES || errno == EPERM)) {
+      if (add(process + "/ns/net", false)) continue;
+      if (errno == EACCES || errno == EPERM) {
         ++unreadable;
+        continue;
+      }
+      // A main thread that has ended is in no namespace any more; those that go on are.
+      const Directory tasks{opendir((process + "/task").c_str())};
+      while (const dirent* task = tasks ? readdir(tasks.get()) : nullptr) {
+        if (is_pid(task->d_name) && add(process + "/task/" + task->d_name + "/ns/net", false)) break;
       }
     }
   }
