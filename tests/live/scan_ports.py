@@ -10,6 +10,12 @@ import unittest
 import harness
 
 ORACLE = pathlib.Path(__file__).with_name("scan_port_oracle.py")
+RANGE = 10
+# From where to where: two destinations, two ports of one of them, two source addresses, and IPv6.
+CONNECTS = (("127.0.0.1", "127.0.0.1", 7001), ("127.0.0.1", "127.0.0.1", 7002), ("127.0.0.2", "127.0.0.1", 7001),
+            ("10.77.0.1", "10.77.0.1", 7001), ("10.77.0.1", "127.0.0.1", 7001), ("::1", "::1", 7001),
+            ("::1", "::1", 7002))
+BINDS = ("127.0.0.1", "127.0.0.2", "10.77.0.1", "::1")
 
 
 class Oracle:
@@ -41,54 +47,132 @@ class Oracle:
         self.process.stdout.close()
 
 
-def used_towards(gauge, local, port):
+def free_towards(gauge, source, address, port):
     for use in gauge["destinations"]:
-        if use["local_address"] == local and use["remote"]["port"] == port:
-            return use["used"]
-    return len(gauge["blocked"])
+        remote = use["remote"]
+        if (use["local_address"], remote["address"], remote["port"]) == (source, address, port):
+            return gauge["range"] - use["used"]
+    return gauge["range"] - len(gauge["blocked"])
+
+
+def free_for_bind(gauge, source):
+    return next((gauge["range"] - use["used"] for use in gauge["binds"] if use["local_address"] == source), None)
 
 
 class Ports(unittest.TestCase):
-    def check(self, scenario, questions, **sysctls):
+    def check(self, scenario, **sysctls):
+        """Every question, each against the gauge of that moment; returns what the oracle said."""
+        expected_range = sysctls.pop("expected_range", RANGE)
         settings = [f"{name}={value}" for name, value in sysctls.items()]
         with Oracle(scenario, *settings) as oracle:
+            return self.compare(oracle, scenario, expected_range)
+
+    def compare(self, oracle, scenario, expected_range=RANGE):
+        truth = {}
+        for question in CONNECTS:
             gauge = oracle.gauge()
-            self.assertEqual(gauge["range"], 10)
-            for source, port in questions:
-                free = 10 - used_towards(gauge, source, port)
-                self.assertEqual(oracle.ask("connect", source, port), free, f"{scenario}: {source} -> {port}: {gauge}")
-            return gauge
+            self.assertEqual(gauge["range"], expected_range)
+            truth[question] = oracle.ask("connect", *question)
+            self.assertEqual(truth[question], free_towards(gauge, *question), f"{scenario}: {question}: {gauge}")
+        for source in BINDS:
+            gauge = oracle.gauge()
+            truth[source] = oracle.ask("bind", source)
+            free = free_for_bind(gauge, source)
+            if free is not None:  # it is measured where somebody binds
+                self.assertEqual(truth[source], free, f"{scenario}: bind({source}): {gauge}")
+        print(f"\n{scenario}: {truth}", flush=True)
+        self.gauge = gauge
+        return truth
+
+    def test_nothing_in_use(self):
+        self.assertEqual({RANGE}, set(self.check("nothing").values()))
 
     def test_plain_connects_use_ports_of_one_destination(self):
-        self.check("plain", [("127.0.0.1", 7001), ("127.0.0.1", 7002)])
+        truth = self.check("plain")
+        self.assertEqual([6, 10, 10, 10, 10, 10, 10], [truth[question] for question in CONNECTS])
+
+    def test_a_used_up_destination(self):
+        self.assertEqual(0, self.check("exhausted")[CONNECTS[0]])
+        self.assertEqual(100.0, max(use["percent"] for use in self.gauge["destinations"]))
 
     def test_bind_first_blocks_ports_for_everybody(self):
-        gauge = self.check("bind_first", [("127.0.0.1", 7002)])
-        self.assertEqual(len(gauge["blocked"]), 4)
-        self.assertEqual([bind["used"] for bind in gauge["binds"]], [4])
+        truth = self.check("bind_first")
+        self.assertEqual({6}, {truth[question] for question in CONNECTS[:5]})
+        self.assertEqual(6, truth["127.0.0.1"])
+        self.assertEqual(10, truth["127.0.0.2"], "another source address has its own")
+        self.assertEqual(4, len(self.gauge["blocked"]))
+        self.assertEqual(6, free_for_bind(self.gauge, "127.0.0.1"))
+
+    def test_bind_first_until_nothing_is_left(self):
+        truth = self.check("bind_first_exhausted")
+        self.assertEqual({0}, {truth[question] for question in CONNECTS[:5]})
 
     def test_reuseaddr_changes_nothing(self):
-        self.check("bind_reuseaddr", [("127.0.0.1", 7002)])
+        truth = self.check("bind_reuseaddr")
+        self.assertEqual({6}, {truth[question] for question in CONNECTS[:5]})
+
+    def test_sockets_that_are_only_bound(self):
+        truth = self.check("bind_only")
+        self.assertEqual({6}, {truth[question] for question in CONNECTS[:5]})
 
     def test_no_port_binds_block_only_their_destination(self):
-        gauge = self.check("bind_no_port", [("127.0.0.1", 7001), ("127.0.0.1", 7002)])
-        self.assertEqual(gauge["blocked"], [])
+        truth = self.check("no_port_twice")
+        self.assertEqual([6, 6, 10], [truth[question] for question in CONNECTS[:3]])
+        self.assertEqual(self.gauge["blocked"], [])
 
-    def test_another_source_address_has_its_own_ports(self):
-        self.check("plain", [("127.0.0.2", 7001)])
+    def test_two_source_addresses_have_ports_of_their_own(self):
+        truth = self.check("two_sources")
+        self.assertEqual([6, 10, 7], [truth[question] for question in CONNECTS[:3]])
 
     def test_listeners_inside_the_range_block_it(self):
-        gauge = self.check("listeners", [("127.0.0.1", 7001)])
-        self.assertEqual([blocked["listening"] for blocked in gauge["blocked"]], [True] * 4)
+        truth = self.check("listeners")
+        self.assertEqual({6}, {truth[question] for question in CONNECTS[:5]})
+        self.assertEqual([blocked["listening"] for blocked in self.gauge["blocked"]], [True] * 4)
 
-    def test_time_wait_without_reuse(self):
-        self.check("time_wait", [("127.0.0.1", 7001)], tcp_tw_reuse=0)
+    def test_a_listener_for_both_families_blocks_both(self):
+        self.assertEqual({7}, set(self.check("listeners6").values()))
 
-    def test_time_wait_with_reuse_on_loopback_only_elsewhere(self):
-        self.check("time_wait_elsewhere", [("10.77.0.1", 7001)], tcp_tw_reuse=2)
+    def test_reserved_ports_are_no_ports(self):
+        truth = self.check("plain", ip_local_reserved_ports="40000-40001,40005", expected_range=7)
+        self.assertEqual([3, 7], [truth[question] for question in CONNECTS[:2]])
 
     def test_ipv6(self):
-        self.check("plain6", [("::1", 7001)])
+        truth = self.check("plain6")
+        self.assertEqual([6, 10], [truth[question] for question in CONNECTS[5:]])
+
+    def test_ipv6_bind_first(self):
+        truth = self.check("bind_first6")
+        self.assertEqual([6, 6], [truth[question] for question in CONNECTS[5:]])
+
+    def test_time_wait_without_reuse(self):
+        self.assertEqual(6, self.check("time_wait", tcp_tw_reuse=0)[CONNECTS[0]])
+
+    def test_time_wait_with_reuse_on_loopback_only_is_none_elsewhere(self):
+        self.assertEqual(6, self.check("time_wait_elsewhere", tcp_tw_reuse=2)[CONNECTS[3]])
+
+    def reused_after_its_delay(self, scenario, reuse, question):
+        """Not before its delay, entirely after it. Waits for the gauge to say so, then asks."""
+        with Oracle(scenario, f"tcp_tw_reuse={reuse}") as oracle:
+            delay = pathlib.Path(f"/proc/{oracle.process.pid}/root/proc/sys/net/ipv4/tcp_tw_reuse_delay")
+            if delay.exists():
+                oracle.ask("set", "tcp_tw_reuse_delay=60000")
+                gauge = oracle.gauge()
+                self.assertEqual(6, free_towards(gauge, *question), gauge)
+                self.assertEqual(6, oracle.ask("connect", *question))
+                oracle.ask("set", "tcp_tw_reuse_delay=1")
+            while free_towards(oracle.gauge(), *question) < RANGE:
+                pass  # a second at most
+            self.assertEqual(RANGE, oracle.ask("connect", *question))
+
+    def test_time_wait_with_reuse(self):
+        self.reused_after_its_delay("time_wait_elsewhere", 1, CONNECTS[3])
+
+    def test_time_wait_with_reuse_on_loopback(self):
+        self.reused_after_its_delay("time_wait", 2, CONNECTS[0])
+
+    def test_ipv6_time_wait(self):
+        self.assertEqual(6, self.check("time_wait6", tcp_tw_reuse=0)[CONNECTS[5]])
+        self.reused_after_its_delay("time_wait6", 2, CONNECTS[5])
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class Destroy {
     if (auto ok = show_plan(); !ok) return tl::unexpected(ok.error());
     if (plan_.steps.empty()) return finish({}, 0);
     if (wanted_.dry_run) return finish({}, 0);
-    if (plan_.allowed() == 0) return finish({}, kNotEverything);
+    if (plan_.allowed() == 0) return refuse_all();
     if (auto agreed = may_act(); !agreed || !*agreed) {
       if (!agreed) return tl::unexpected(agreed.error());
       log::warning("nothing was destroyed");
@@ -148,6 +148,12 @@ class Destroy {
     if (stops_.empty()) return agrees((wanted_.shutdown ? "shut down " : "destroy ") + sockets + '?');
     return agrees("stop " + std::to_string(stops_.size()) + (stops_.size() == 1 ? " process" : " processes") +
                   ", then destroy what is left of " + sockets + '?');
+  }
+
+  [[nodiscard]] Result<int> refuse_all() {
+    std::vector<act::StepResult> results;
+    for (const act::Step& step : plan_.steps) results.push_back({act::Outcome::kRefused, step.why});
+    return finish(results, kNotEverything);
   }
 
   [[nodiscard]] Result<int> act_now() {

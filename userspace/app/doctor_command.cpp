@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
+#include "app/doctor_probes.hpp"
 #include "app/output.hpp"
 #include "app/session.hpp"
 #include "app/version.hpp"
@@ -74,7 +75,8 @@ constexpr int kSomethingRequiredIsMissing = 3;
 }  // namespace
 
 Result<int> run_doctor(const Options& options) {
-  const std::vector<Feature> features = probe_features();
+  std::vector<Feature> features = probe_features();
+  for (Feature& feature : probe_scan_and_destroy()) features.push_back(std::move(feature));
   const bool possible = check_required(features).has_value();
   if (auto ok = write_stdout(options.json ? json(features, possible) : table(features)); !ok) {
     return tl::unexpected(ok.error());

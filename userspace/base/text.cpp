@@ -157,6 +157,10 @@ std::string count_text(std::uint64_t count) {
   return out;
 }
 
+std::string counted(std::uint64_t count, const char* one, const char* many) {
+  return count_text(count) + ' ' + (count == 1 ? one : many);
+}
+
 Result<Duration> parse_duration(std::string_view text) {
   std::string_view rest = text;
   if (!rest.empty() && rest.front() == '-') return bad_duration(text, "it is negative");

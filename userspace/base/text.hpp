@@ -22,6 +22,9 @@ namespace sockleak {
 /// Digits grouped by thin spaces as in "4 849" (plain ASCII blank).
 [[nodiscard]] std::string count_text(std::uint64_t count);
 
+/// "1 site", "4 849 sockets".
+[[nodiscard]] std::string counted(std::uint64_t count, const char* one, const char* many);
+
 /// "250ms", "10s", "5m", "2h", a bare number means seconds. Usage error if it is none of these, negative or absurd.
 [[nodiscard]] Result<Duration> parse_duration(std::string_view text);
 

@@ -78,10 +78,6 @@ std::string upper(std::string text) {
   return text;
 }
 
-std::string counted(std::uint64_t count, const char* one, const char* many) {
-  return count_text(count) + ' ' + (count == 1 ? one : many);
-}
-
 std::string rate_text(double per_minute) {
   if (!std::isfinite(per_minute) || per_minute > 1e15) return {};
   const bool hourly = per_minute < 1;

@@ -14,9 +14,6 @@ inline constexpr const char* kDot = " · ";
 /// ASCII only: words of ours.
 [[nodiscard]] std::string upper(std::string text);
 
-/// "1 site", "4 849 sockets".
-[[nodiscard]] std::string counted(std::uint64_t count, const char* one, const char* many);
-
 /// "+12/min"; slow leaks per hour; empty when there is nothing to say.
 [[nodiscard]] std::string rate_text(double per_minute);
 

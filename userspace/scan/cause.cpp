@@ -1,5 +1,6 @@
 // The decision procedure. S = sk_socket, F = its file, D = SOCK_DEAD, K = sk_kern_sock:
 //   TIME_WAIT, NEW_SYN_RECV        no full socket: normal
+//   K, the inode of an MPTCP socket  one of its subflows: held by whoever holds that
 //   K, or S without F              the kernel's own
 //   no S, D                        closed by its owner; the kernel ends the connection
 //   no S, not D                    waits in an accept queue, if there is such a listener
@@ -32,6 +33,9 @@ class Inquiry {
       if (socket.state == TcpState::kListen && socket.addresses.protocol != Protocol::kUdp) {
         listeners_[{socket.netns, socket.addresses.local.port}].push_back(&socket);
       }
+      if (socket.addresses.protocol == Protocol::kMptcp && socket.inode != 0) {
+        mptcp_.emplace(std::pair(socket.netns, socket.inode), &socket);
+      }
     }
   }
 
@@ -39,11 +43,14 @@ class Inquiry {
     socket.ownerless = true;
     socket.evidence.clear();
     if (socket.mini) return judge_mini(socket);
+    if (socket.kernel && socket.has_socket && socket.holders.empty()) inherit_holders(socket);
     const bool held = std::any_of(socket.holders.begin(), socket.holders.end(),
                                   [](const ScanHolder& holder) { return holder.via == Via::kDescriptor; });
     if (held) return judge_held(socket);
-    if (socket.mptcp && !socket.has_socket) {
-      return set(socket, Cause::kMptcpSubflow, "a subflow of an MPTCP connection that was closed");
+    if (socket.mptcp) {
+      return set(socket, Cause::kMptcpSubflow,
+                 socket.has_socket ? "a subflow of an MPTCP connection that no descriptor refers to"
+                                   : "a subflow of an MPTCP connection that was closed");
     }
     if (socket.kernel) return set(socket, Cause::kKernel, "created by the kernel (sk_kern_sock)");
     if (!socket.has_socket) return socket.dead ? judge_dead(socket) : judge_unaccepted(socket);
@@ -57,6 +64,12 @@ class Inquiry {
   static void set(ScanSocket& socket, Cause cause, std::string evidence) {
     socket.cause = cause;
     socket.evidence = std::move(evidence);
+  }
+
+  /// The kernel makes the subflows of an MPTCP socket for itself, and gives them its inode (mptcp_subflow_create_socket).
+  void inherit_holders(ScanSocket& subflow) const {
+    const auto connection = mptcp_.find({subflow.netns, subflow.inode});
+    if (connection != mptcp_.end() && connection->second != &subflow) subflow.holders = connection->second->holders;
   }
 
   static void judge_mini(ScanSocket& socket) {
@@ -168,6 +181,10 @@ class Inquiry {
       socket.ownerless.reset();
       return set(socket, Cause::kHidden, "a process that cannot be looked at may hold it");
     }
+    if (!snapshot_.through_bpf) {
+      return set(socket, Cause::kUnknown,
+                 "no descriptor refers to it; io_uring, messages in flight, mappings and pending calls were not searched");
+    }
     set(socket, Cause::kUnknown,
         socket.file_references == 0
             ? std::string("its file is being closed, or is held by some part of the kernel")
@@ -192,6 +209,7 @@ class Inquiry {
   std::unordered_map<std::uint64_t, const ScanTask*> tasks_;
   std::unordered_map<std::uint64_t, const ScanTask*> ending_;  // by credentials
   std::map<std::pair<NetnsId, std::uint16_t>, std::vector<const ScanSocket*>> listeners_;
+  std::map<std::pair<NetnsId, std::uint64_t>, const ScanSocket*> mptcp_;  // by inode
 };
 
 }  // namespace
@@ -214,7 +232,7 @@ bool is_invisible_to_ss(const ScanSocket& socket) {
   return socket.addresses.protocol == Protocol::kTcp && socket.state == TcpState::kClose && !socket.holders.empty();
 }
 
-const char* remedy_for(Cause cause) {
+const char* remedy_for(Cause cause, bool through_bpf) {
   switch (cause) {
     case Cause::kAcceptQueue:
       return "mend the acceptor: it hangs, is too slow, or accept() fails for lack of descriptors (raise RLIMIT_NOFILE, "
@@ -245,6 +263,7 @@ const char* remedy_for(Cause cause) {
     case Cause::kHidden:
       return "run as root in the host's pid namespace";
     case Cause::kUnknown:
+      if (!through_bpf) return "run as root on a kernel from 5.12 on: what keeps it can be found through BPF";
       return "look for kernel users of the file (NBD, usbip, iSCSI, KCM, sunrpc): end it with their own tools";
     case Cause::kNone:
     case Cause::kTimeWait:

@@ -15,8 +15,8 @@ void find_causes(Snapshot& snapshot);
 /// Whether the cause is an emergency worth counting: no descriptor anywhere, and it does not pass by itself at once.
 [[nodiscard]] bool counts_as_ownerless(const ScanSocket& socket);
 
-/// What to do about it; empty if there is nothing to do.
-[[nodiscard]] const char* remedy_for(Cause cause);
+/// What to do about it; empty if there is nothing to do. `through_bpf`: everything was searched.
+[[nodiscard]] const char* remedy_for(Cause cause, bool through_bpf);
 
 /// A TCP socket that is closed or was never used, with a descriptor: `ss` and inet_diag do not list it.
 [[nodiscard]] bool is_invisible_to_ss(const ScanSocket& socket);

@@ -18,6 +18,8 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "base/text.hpp"
+#include "process/initial_namespaces.hpp"
 #include "scan/descriptors.hpp"
 #include "scan/namespaces.hpp"
 
@@ -129,10 +131,12 @@ Result<void> dump(mnl_socket* netlink, std::uint8_t family, std::uint8_t protoco
   }
 }
 
-/// The inode of "socket:[123]"; 0 if it is something else.
-std::uint64_t socket_inode(int directory, const char* name) {
+/// The inode of "socket:[123]"; 0 if it is something else. Nothing if it may not be read: that a directory opens (for
+/// its owner) does not mean that its links can be followed (ptrace).
+std::optional<std::uint64_t> socket_inode(int directory, const char* name) {
   std::array<char, 64> target{};
   const ssize_t n = readlinkat(directory, name, target.data(), target.size());
+  if (n < 0 && (errno == EACCES || errno == EPERM)) return {};
   constexpr std::string_view kPrefix = "socket:[";
   const std::string_view text(target.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
   if (!text.starts_with(kPrefix)) return 0;
@@ -147,6 +151,13 @@ std::optional<std::uint32_t> number_of(const char* name) {
   const auto [stop, error] = std::from_chars(name, end, number);
   if (error != std::errc() || stop != end) return {};
   return number;
+}
+
+/// Whether the main thread has ended while others go on: state Z in /proc/PID/stat, behind the name in parentheses.
+bool has_ended(const std::string& process) {
+  const std::string stat = first_line(process + "/stat");
+  const std::size_t name_end = stat.rfind(") ");
+  return name_end != std::string::npos && name_end + 2 < stat.size() && stat[name_end + 2] == 'Z';
 }
 
 void find_holders(Snapshot& snapshot, std::vector<Pid>& seen) {
@@ -174,16 +185,20 @@ void find_holders(Snapshot& snapshot, std::vector<Pid>& seen) {
       while (const dirent* file = readdir(files.get())) {
         const auto fd = number_of(file->d_name);
         if (!fd) continue;
-        const std::uint64_t inode = socket_inode(dirfd(files.get()), file->d_name);
-        const auto at = inode == 0 ? by_inode.end() : by_inode.find(inode);
+        const auto inode = socket_inode(dirfd(files.get()), file->d_name);
+        if (!inode) {
+          visible = false;
+          break;
+        }
+        const auto at = *inode == 0 ? by_inode.end() : by_inode.find(*inode);
         if (at == by_inode.end()) continue;
         std::vector<ScanHolder>& holders = snapshot.sockets[at->second].holders;
         const auto same = [&](const ScanHolder& other) {
           return other.pid.value == *pid && other.place.value == static_cast<std::int32_t>(*fd);
         };
         if (std::any_of(holders.begin(), holders.end(), same)) continue;  // threads share their table
-        holders.push_back({Via::kDescriptor, Pid{*pid}, Pid{*tid}, Fd{static_cast<std::int32_t>(*fd)}, false, false,
-                           comm, 0});
+        holders.push_back({Via::kDescriptor, Pid{*pid}, Pid{*tid}, Fd{static_cast<std::int32_t>(*fd)}, false,
+                           *tid != *pid && has_ended(path), comm, 0});
       }
     }
     if (visible) {
@@ -194,17 +209,9 @@ void find_holders(Snapshot& snapshot, std::vector<Pid>& seen) {
   }
 }
 
-}  // namespace
-
-Result<Snapshot> take_through_sock_diag(const Progress& progress) {
-  const Duration began = clock_now(CLOCK_MONOTONIC);
-  Snapshot snapshot;
-  std::uint64_t unused = 0;
-  NetnsId own{0};
-  for (const NamespaceDoor& door : find_namespaces(unused)) {
-    if (door.own) own = door.id;
-  }
-  NetworkNamespace facts = read_settings(own);
+/// Every TCP and UDP socket of the namespace this thread is in.
+Result<void> list_sockets(NetnsId id, Snapshot& snapshot) {
+  NetworkNamespace facts = read_settings(id);
   facts.walked = true;
   snapshot.namespaces.push_back(std::move(facts));
   const NetlinkSocket netlink(mnl_socket_open(NETLINK_SOCK_DIAG));
@@ -213,24 +220,48 @@ Result<Snapshot> take_through_sock_diag(const Progress& progress) {
   }
   for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
     for (const auto& [number, protocol] : {std::pair(IPPROTO_TCP, Protocol::kTcp), std::pair(IPPROTO_UDP, Protocol::kUdp)}) {
-      Listing listing{snapshot.sockets, protocol, own};
-      if (auto ok = dump(netlink.get(), family, static_cast<std::uint8_t>(number), listing); !ok) {
-        // UDP's part of sock_diag may be missing (CONFIG_INET_UDP_DIAG).
-        if (protocol == Protocol::kTcp) return tl::unexpected<Error>(ok.error());
-        snapshot.gaps.emplace_back("UDP sockets could not be listed: " + ok.error().message());
-      }
-      progress("sockets", snapshot.sockets.size());
+      Listing listing{snapshot.sockets, protocol, id};
+      auto ok = dump(netlink.get(), family, static_cast<std::uint8_t>(number), listing);
+      if (ok) continue;
+      // UDP's part of sock_diag may be missing (CONFIG_INET_UDP_DIAG).
+      if (protocol == Protocol::kTcp) return ok;
+      const std::string gap = "UDP sockets could not be listed: " + ok.error().message();
+      if (std::find(snapshot.gaps.begin(), snapshot.gaps.end(), gap) == snapshot.gaps.end()) snapshot.gaps.push_back(gap);
     }
   }
+  return {};
+}
+
+}  // namespace
+
+Result<Snapshot> take_through_sock_diag(const Progress& progress) {
+  const Duration began = clock_now(CLOCK_MONOTONIC);
+  Snapshot snapshot;
+  std::uint64_t unreadable = 0;
+  const std::vector<NamespaceDoor> doors = find_namespaces(unreadable);
+  if (doors.empty()) return fail(ErrorKind::kCannotTrace, "cannot tell the network namespace", "is /proc mounted?");
+  std::optional<Error> broken;
+  const auto refused = visit_namespaces(doors, [&](NetnsId id) {
+    if (broken) return;
+    if (auto ok = list_sockets(id, snapshot); !ok) broken = ok.error();
+    progress("sockets", snapshot.sockets.size());
+  });
+  if (broken) return tl::unexpected<Error>(*broken);
   std::vector<Pid> seen;
   find_holders(snapshot, seen);
   progress("descriptors", snapshot.sockets.size());
   snapshot.descriptors = descriptor_use_in_proc(seen);
-  snapshot.gaps.emplace_back("other network namespaces, sockets that ss cannot show, and ports blocked by connected "
-                             "sockets that called bind() (needs CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN; run as root)");
+  snapshot.outer_processes = !in_initial_pid_namespace();
+  if (snapshot.outer_processes) snapshot.gaps.emplace_back("processes outside this pid namespace");
+  snapshot.gaps.emplace_back("sockets that ss cannot show, and ports blocked by connected sockets that called bind() "
+                             "(needs BPF: root, or CAP_BPF and CAP_PERFMON)");
+  if (!refused.empty()) {
+    snapshot.gaps.push_back("the sockets of " + counted(refused.size(), "other network namespace",
+                                                        "other network namespaces") + " (needs CAP_SYS_ADMIN)");
+  }
+  if (unreadable > 0) snapshot.gaps.push_back(unread_processes("network namespaces", unreadable));
   if (snapshot.hidden_processes > 0) {
-    snapshot.gaps.push_back("the descriptors of " + std::to_string(snapshot.hidden_processes) +
-                            " processes (needs CAP_SYS_PTRACE)");
+    snapshot.gaps.push_back(unread_processes("descriptors", snapshot.hidden_processes));
   }
   snapshot.taken = clock_now(CLOCK_BOOTTIME);
   snapshot.seconds = seconds(clock_now(CLOCK_MONOTONIC) - began);

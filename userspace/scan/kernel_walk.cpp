@@ -7,7 +7,6 @@
 #include <linux/io_uring.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +19,8 @@
 #include <unordered_map>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
+#include "process/initial_namespaces.hpp"
 #include "scan/assembly.hpp"
 #include "scan/cause.hpp"
 #include "scan/descriptors.hpp"
@@ -109,7 +110,10 @@ Result<void> KernelWalk::Programs::load() {
   if (!load_programs(true)) {
     const int error = errno;
     if (error == EPERM || !load_programs(false)) {
-      return fail_os(ErrorKind::kCannotTrace, "cannot walk the kernel's tables", "needs CAP_BPF and CAP_PERFMON", error);
+      return fail_os(ErrorKind::kCannotTrace, "cannot walk the kernel's tables",
+                     error == EPERM || error == EACCES ? "needs CAP_BPF and CAP_PERFMON"
+                                                       : "kernels can from 5.12 on, with CONFIG_DEBUG_INFO_BTF",
+                     error);
     }
   }
   ring_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.sl_scan_ring),
@@ -174,19 +178,18 @@ bool KernelWalk::Programs::run(const bpf_program* program, Assembly* assembly, P
 Result<Snapshot> KernelWalk::Programs::take(const Progress& progress) {
   const Duration began = clock_now(CLOCK_MONOTONIC);
   skeleton_->bss->sl_rings_seen = 0;
-  struct stat pid_namespace{};
   skeleton_->bss->sl_ring_lost = 0;
   Assembly assembly(jiffies_per_second(skeleton_->bss->sl_jiffies, Duration(skeleton_->bss->sl_jiffies_ktime)));
   Snapshot& snapshot = assembly.snapshot;
   snapshot.through_bpf = true;
-  // Iterators see the processes of the reader's pid namespace; the initial one has a fixed number (PROC_PID_INIT_INO).
-  snapshot.outer_processes = stat("/proc/self/ns/pid", &pid_namespace) != 0 || pid_namespace.st_ino != 0xEFFFFFFC;
+  snapshot.outer_processes = !in_initial_pid_namespace();
   bool whole = true;
   const auto step = [&](const char* what) { progress(what, assembly.records()); };
 
   step("network namespaces");
   std::uint64_t unreadable = 0;
   const std::vector<NamespaceDoor> doors = find_namespaces(unreadable);
+  if (doors.empty()) return fail(ErrorKind::kCannotTrace, "cannot tell the network namespace", "is /proc mounted?");
   const auto refused = visit_namespaces(doors, [&](NetnsId id) {
     NetworkNamespace facts = read_settings(id);
     facts.walked = run(skeleton_->progs.sl_scan_tcp, &assembly);
@@ -212,7 +215,8 @@ Result<Snapshot> KernelWalk::Programs::take(const Progress& progress) {
   snapshot.outer_processes = snapshot.outer_processes || unreadable > 0;
   assembly.distribute_holders();
   find_causes(snapshot);
-  const auto unexplained = [](const ScanSocket& socket) { return socket.cause == Cause::kUnknown || socket.cause == Cause::kHidden;
+  const auto unexplained = [](const ScanSocket& socket) {
+    return socket.cause == Cause::kUnknown || socket.cause == Cause::kHidden;
   };
   if (everything_ && std::any_of(snapshot.sockets.begin(), snapshot.sockets.end(), unexplained)) {
     step("mappings");
@@ -220,17 +224,12 @@ Result<Snapshot> KernelWalk::Programs::take(const Progress& progress) {
     assembly.distribute_holders();
   }
   snapshot.descriptors = descriptor_use(snapshot.tasks);
-
-
   if (!refused.empty()) {
-    snapshot.gaps.push_back(std::to_string(refused.size()) +
-                            " network namespaces could not be entered (needs CAP_SYS_ADMIN): of their sockets only "
-                            "those with a descriptor are listed");
+    snapshot.gaps.push_back(counted(refused.size(), "network namespace", "network namespaces") +
+                            " could not be entered (needs CAP_SYS_ADMIN): of their sockets only those with a "
+                            "descriptor are listed");
   }
-  if (unreadable > 0) {
-    snapshot.gaps.push_back("the network namespaces of " + std::to_string(unreadable) +
-                            " processes could not be read (needs CAP_SYS_PTRACE)");
-  }
+  if (unreadable > 0) snapshot.gaps.push_back(unread_processes("network namespaces", unreadable));
   if (!everything_) {
     snapshot.gaps.push_back("this kernel cannot search io_uring slots, messages in flight, mappings and exiting tasks");
   } else if (!io_ring_.valid()) {

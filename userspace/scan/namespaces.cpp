@@ -10,6 +10,8 @@
 #include <charconv>
 #include <set>
 
+#include "base/text.hpp"
+
 namespace sockleak {
 namespace {
 
@@ -61,6 +63,11 @@ std::string first_line(const std::string& path) {
   return text.substr(0, text.find('\n'));
 }
 
+std::string unread_processes(const char* what, std::uint64_t processes) {
+  return std::string("the ") + what + " of " + counted(processes, "process", "processes") +
+         " could not be read (CAP_SYS_PTRACE is missing, or a security policy forbids it)";
+}
+
 std::vector<NamespaceDoor> find_namespaces(std::uint64_t& unreadable) {
   std::vector<NamespaceDoor> doors;
   std::set<std::uint32_t> known;
@@ -74,13 +81,21 @@ std::vector<NamespaceDoor> find_namespaces(std::uint64_t& unreadable) {
     doors.push_back({NetnsId{id}, std::move(fd), own});
     return true;
   };
-  add("/proc/self/ns/net", true);
+  if (!add("/proc/self/ns/net", true)) return doors;
   if (const Directory processes{opendir("/proc")}) {
     while (const dirent* entry = readdir(processes.get())) {
       if (!is_pid(entry->d_name)) continue;
+      const std::string process = std::string("/proc/") + entry->d_name;
       errno = 0;
-      if (!add(std::string("/proc/") + entry->d_name + "/ns/net", false) && (errno == EACCES || errno == EPERM)) {
+      if (add(process + "/ns/net", false)) continue;
+      if (errno == EACCES || errno == EPERM) {
         ++unreadable;
+        continue;
+      }
+      // A main thread that has ended is in no namespace any more; those that go on are.
+      const Directory tasks{opendir((process + "/task").c_str())};
+      while (const dirent* task = tasks ? readdir(tasks.get()) : nullptr) {
+        if (is_pid(task->d_name) && add(process + "/task/" + task->d_name + "/ns/net", false)) break;
       }
     }
   }

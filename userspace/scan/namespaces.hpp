@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "base/handle.hpp"
@@ -15,8 +16,11 @@ struct NamespaceDoor {
   bool own = false;
 };
 
+/// "the network namespaces of 3 processes could not be read (…)".
+[[nodiscard]] std::string unread_processes(const char* what, std::uint64_t processes);
+
 /// Our own first, then those of every process that can be looked at and of /run/netns. `unreadable` counts processes
-/// whose namespace could not be read.
+/// whose namespace could not be read. Empty if there is no /proc.
 [[nodiscard]] std::vector<NamespaceDoor> find_namespaces(std::uint64_t& unreadable);
 
 /// Runs `inside` in each namespace that can be entered (needs CAP_SYS_ADMIN for all but our own) and comes back.

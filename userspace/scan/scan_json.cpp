@@ -159,7 +159,7 @@ Json causes_json(const ScanReport& report) {
   Json causes = Json::array();
   for (const auto& [cause, count] : counts) {
     if (cause == Cause::kNone) continue;
-    causes.push_back({{"cause", to_string(cause)}, {"count", count}, {"remedy", text_or_null(remedy_for(cause))}});
+    causes.push_back({{"cause", to_string(cause)}, {"count", count}, {"remedy", text_or_null(remedy_for(cause, report.snapshot.through_bpf))}});
   }
   return causes;
 }

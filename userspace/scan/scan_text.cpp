@@ -93,7 +93,8 @@ class Writer {
         if (!sockets[i]->evidence.empty()) line("    evidence  " + sockets[i]->evidence);
       }
       if (sockets.size() > kExamples) line("  and " + std::to_string(sockets.size() - kExamples) + " more");
-      if (remedy_for(cause)[0] != '\0') line("  remedy  " + std::string(remedy_for(cause)));
+      const std::string remedy = remedy_for(cause, report_.snapshot.through_bpf);
+      if (!remedy.empty()) line("  remedy  " + remedy);
     }
   }
 

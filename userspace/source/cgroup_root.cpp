@@ -19,6 +19,9 @@ long fsopen_call(const char* type, unsigned flags) { return syscall(SYS_fsopen, 
 long fsconfig_call(int fd, unsigned command) { return syscall(SYS_fsconfig, fd, command, nullptr, nullptr, 0); }
 long fsmount_call(int fd, unsigned flags) { return syscall(SYS_fsmount, fd, flags, 0); }
 
+/// A container, in a cgroup namespace, shows a sub-tree under the same type; only the root has no cgroup.type file.
+bool is_root(const UniqueFd& directory) { return faccessat(directory.get(), "cgroup.type", F_OK, 0) != 0; }
+
 UniqueFd open_mounted() {
   const CPtr<FILE, &endmntent> mounts(setmntent("/proc/self/mounts", "re"));
   if (!mounts) return {};
@@ -26,9 +29,7 @@ UniqueFd open_mounted() {
     if (std::strcmp(entry->mnt_type, "cgroup2") != 0) continue;
     UniqueFd root(open(entry->mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct statfs facts{};
-    // A container shows a sub-tree under the same type; only the hierarchy's root has no cgroup.type file.
-    if (root.valid() && fstatfs(root.get(), &facts) == 0 && facts.f_type == CGROUP2_SUPER_MAGIC &&
-        faccessat(root.get(), "cgroup.type", F_OK, 0) != 0) {
+    if (root.valid() && fstatfs(root.get(), &facts) == 0 && facts.f_type == CGROUP2_SUPER_MAGIC && is_root(root)) {
       return root;
     }
   }
@@ -42,7 +43,11 @@ Result<UniqueFd> open_cgroup_root() {
   const UniqueFd context(static_cast<int>(fsopen_call("cgroup2", FSOPEN_CLOEXEC)));
   if (context.valid() && fsconfig_call(context.get(), FSCONFIG_CMD_CREATE) == 0) {
     UniqueFd mount(static_cast<int>(fsmount_call(context.get(), FSMOUNT_CLOEXEC)));
-    if (mount.valid()) return mount;
+    if (mount.valid() && is_root(mount)) return mount;
+    if (mount.valid()) {
+      return fail(ErrorKind::kCannotTrace, "cannot open the cgroup2 root: this is a cgroup namespace",
+                  "run on the host, or in a container with the host's cgroup namespace (docker: --cgroupns=host)");
+    }
   }
   return fail_os(ErrorKind::kCannotTrace, "cannot open the cgroup2 root",
                  "run as root on the host, or mount it: mount -t cgroup2 none /sys/fs/cgroup/unified");

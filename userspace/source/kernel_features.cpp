@@ -3,14 +3,18 @@
 #include <bpf/btf.h>
 #include <cap-ng.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/perf_event.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 
 #include "base/handle.hpp"
+#include "process/initial_namespaces.hpp"
 #include "source/cgroup_root.hpp"
 #include "source/hooks.hpp"
 
@@ -34,6 +38,8 @@ constexpr Capability kCapabilities[] = {
     {CAP_SYS_PTRACE, "CAP_SYS_PTRACE", false, "other users' memory maps cannot be read: stacks stay without names"},
     {CAP_SYS_ADMIN, "CAP_SYS_ADMIN", false,
      "other network namespaces and deleted binaries cannot be opened (CAP_CHECKPOINT_RESTORE helps with the latter)"},
+    {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", false, "binaries that only their owner may read stay without names"},
+    {CAP_KILL, "CAP_KILL", false, "destroy --stop-process can stop only our own user's processes"},
 };
 
 bool have(unsigned capability) {
@@ -42,6 +48,44 @@ bool have(unsigned capability) {
     return admin || capng_have_capability(CAPNG_EFFECTIVE, capability) != 0;
   }
   return capng_have_capability(CAPNG_EFFECTIVE, capability) != 0;
+}
+
+/// BPF programs speak of the host's processes, and the kernel asks for the host's privileges.
+void add_container(std::vector<Feature>& features) {
+  const bool processes = in_initial_pid_namespace();
+  features.push_back({"container", "host's pid namespace", processes, true,
+                      processes ? "" : "processes have other numbers here than in the kernel",
+                      processes ? "" : "run on the host, or in a container with --pid=host"});
+  const bool users = in_initial_user_namespace();
+  features.push_back({"container", "host's user namespace", users, true,
+                      users ? "" : "privileges do not count outside this container",
+                      users ? "" : "run on the host, or in a container that is not rootless (--userns=host)"});
+}
+
+/// Nothing of ours needs tracefs; it is reported because other tracers do.
+Feature tracefs() {
+  struct statfs facts{};
+  for (const char* path : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}) {
+    if (statfs(path, &facts) == 0 && facts.f_type == TRACEFS_MAGIC) return {"kernel", "tracefs", true, false, "not needed", {}};
+  }
+  return {"kernel", "tracefs", false, false, "not needed: nothing is lost", {}};
+}
+
+/// "none [integrity] confidentiality": kernel_lockdown(7).
+Feature lockdown() {
+  std::ifstream file("/sys/kernel/security/lockdown");
+  std::string text;
+  std::getline(file, text);
+  const std::size_t begin = text.find('[');
+  const std::string mode = begin == std::string::npos ? "" : text.substr(begin + 1, text.find(']') - begin - 1);
+  Feature feature{"kernel", "reads of kernel memory", mode != "confidentiality", false, {}, {}};
+  if (!feature.present) {
+    feature.detail = "lockdown is in confidentiality mode: stacks cannot be walked, nor causes found through BPF";
+    feature.remedy = "boot with lockdown=integrity or without Secure Boot";
+  } else {
+    feature.detail = mode.empty() ? "no lockdown is to be seen" : "lockdown: " + mode;
+  }
+  return feature;
 }
 
 Feature perf_events() {
@@ -78,6 +122,7 @@ std::vector<Feature> probe_basics() {
   const bool types = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
   features.push_back({"kernel", "BTF", types, true, types ? "" : "the kernel does not describe its types",
                       types ? "" : "use a kernel with CONFIG_DEBUG_INFO_BTF=y (every Debian kernel since 5.10)"});
+  add_container(features);
   capng_get_caps_process();
   for (const Capability& capability : kCapabilities) {
     const bool present = have(capability.number);
@@ -89,10 +134,12 @@ std::vector<Feature> probe_basics() {
 
 std::vector<Feature> probe_features() {
   std::vector<Feature> features = probe_basics();
-  if (!check_required(features)) return features;  // the rest would only repeat it
+  features.push_back(lockdown());
+  features.push_back(tracefs());
   auto root = open_cgroup_root();
   features.push_back({"kernel", "cgroup2 root", root.has_value(), true, root ? "" : root.error().message(),
                       root ? "" : root.error().hint});
+  if (!check_required(features)) return features;  // the rest would only repeat it
   features.push_back(perf_events());
   const Btf types(btf__load_vmlinux_btf());
   if (!types) return features;

@@ -10,7 +10,7 @@
 namespace sockleak {
 
 struct Feature {
-  std::string need;      // "create", "accept", "privilege", ...
+  std::string need;      // "create", "accept", "privilege", "container", ...
   std::string name;      // "cgroup/sock_create", "BTF", "CAP_BPF"
   bool present = false;
   bool required = false;  // without it nothing can be traced

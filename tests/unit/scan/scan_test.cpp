@@ -61,6 +61,25 @@ TEST(Cause, ADeadSocketIsAnOrphanAndAKernelSocketIsTheKernels) {
   EXPECT_EQ(cause_of(with({socket})), Cause::kKernel);
 }
 
+TEST(Cause, ASubflowBelongsToWhoeverHoldsItsMptcpSocket) {
+  ScanSocket subflow = tcp(80, 5000);
+  subflow.kernel = subflow.mptcp = true;
+  subflow.inode = 9;
+  EXPECT_EQ(cause_of(with({subflow})), Cause::kMptcpSubflow);
+  ScanSocket connection = subflow;
+  connection.cookie = SocketId{77};
+  connection.kernel = connection.mptcp = false;
+  connection.addresses.protocol = Protocol::kMptcp;
+  connection.holders.push_back({Via::kDescriptor, Pid{5}, Pid{5}, Fd{3}, false, false, "x", 2});
+  Snapshot snapshot = with({subflow, connection});
+  EXPECT_EQ(cause_of(snapshot), Cause::kNone);
+  find_causes(snapshot);
+  EXPECT_EQ(snapshot.sockets[0].ownerless, std::optional(false));
+  EXPECT_EQ(snapshot.sockets[0].holders, connection.holders);
+  snapshot.sockets[0].mptcp = false;  // a listener's is not marked as such
+  EXPECT_EQ(cause_of(snapshot), Cause::kNone);
+}
+
 TEST(Cause, AStuckExitIsProvenByTheCredentialsOfATaskWithoutFiles) {
   ScanSocket socket = tcp(80, 5000);
   socket.credentials = 77;

@@ -1,0 +1,13 @@
+// What `scan` and `destroy` need of this kernel and these privileges, found by trying.
+#pragma once
+
+#include <vector>
+
+#include "source/kernel_features.hpp"
+
+namespace sockleak {
+
+/// None of it is required for tracing. Touches no socket of anybody's.
+[[nodiscard]] std::vector<Feature> probe_scan_and_destroy();
+
+}  // namespace sockleak
