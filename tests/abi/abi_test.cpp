@@ -32,6 +32,7 @@ struct Pin {
 constexpr Pin kPins[] = {
     {1, 0x0a2789e1f787fea3},
     {2, 0xf9900348896751f2},
+    {3, 0xdd41076f82cc0b6f},
 };
 
 struct Member {

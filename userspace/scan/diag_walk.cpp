@@ -196,7 +196,7 @@ void find_holders(Snapshot& snapshot, std::vector<Pid>& seen) {
 
 }  // namespace
 
-Result<Snapshot> take_through_sock_diag(const Progress& progress) {
+Result<Snapshot> take_through_sock_diag(const ScanProgress& progress) {
   const Duration began = clock_now(CLOCK_MONOTONIC);
   Snapshot snapshot;
   std::uint64_t unused = 0;

@@ -324,6 +324,7 @@ Counters AttachedSource::losses() {
   losses.add(Counter::stacks_too_deep, kernel_counter(SL_COUNTER_WALK_DEPTH));
   losses.add(Counter::accepts_without_cookie, kernel_counter(SL_COUNTER_ACCEPT_WITHOUT_COOKIE));
   losses.add(Counter::compat_tasks, kernel_counter(SL_COUNTER_COMPAT_TASK));
+  losses.add(Counter::hand_overs_cut, kernel_counter(SL_COUNTER_HAND_OVERS_CUT));
   losses.add(Counter::mappings_dropped, addresses_.dropped());
   return losses;
 }
