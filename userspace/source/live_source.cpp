@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <optional>
 
@@ -21,6 +22,10 @@
 
 namespace sockleak {
 namespace {
+
+// How long an event waits for its stack; a processor finishes a record it has reserved within microseconds, unless a
+// hypervisor stops it in between.
+constexpr Duration kLongestHold = std::chrono::seconds(1);
 
 using Ring = CPtr<ring_buffer, &ring_buffer__free>;
 
@@ -42,6 +47,12 @@ T mark(std::uint16_t type, KernelTime when) {
 template <typename T>
 std::span<const std::byte> bytes_of(const T& record) {
   return std::as_bytes(std::span(&record, 1));
+}
+
+sl_header header_of(std::span<const std::byte> record) {
+  sl_header header{};
+  if (record.size() >= sizeof(header)) std::memcpy(&header, record.data(), sizeof(header));
+  return header;
 }
 
 sl_snapshot_mark snapshot_end(bool whole) {
@@ -80,10 +91,13 @@ class AttachedSource final : public LiveSource {
   bool read_tables(const KernelTables::Record& record);  // false: not to the end
   std::size_t drain(RecordSink& sink);
   void on_event(std::span<const std::byte> record);
-  void follow_processes(const sl_header& header, std::span<const std::byte> record);
+  void deliver(std::span<const std::byte> record);
+  bool lacks_stack(std::span<const std::byte> record);
+  void deliver_held();
+  void follow_processes(std::span<const std::byte> record);
   void release_address_space(Pid pid);
   std::uint64_t kernel_counter(std::uint32_t index) const;
-  std::optional<StackHash> stack_of(const sl_header& header, std::span<const std::byte> record) const;
+  static std::optional<StackHash> stack_of(std::span<const std::byte> record);
 
   LiveOptions options_;
   Procfs procfs_;
@@ -97,6 +111,8 @@ class AttachedSource final : public LiveSource {
   RecordSink* sink_ = nullptr;   // during poll() and snapshot() only
   std::size_t delivered_ = 0;
   std::vector<std::vector<std::byte>> backlog_;  // what attach() saw, delivered by the first poll()
+  std::deque<std::vector<std::byte>> held_;      // events that came before the stack that the first of them names
+  KernelTime held_since_;
   std::map<Pid, AddressSpaceId> live_;
   std::map<AddressSpaceId, std::size_t> space_users_;
   std::uint32_t next_asid_ = 1;
@@ -225,24 +241,44 @@ std::size_t AttachedSource::drain(RecordSink& sink) {
   delivered_ = 0;
   maps_feed_.drain();
   ring_buffer__consume(stacks_.get());
+  deliver_held();
   ring_buffer__consume(events_.get());
   sink_ = nullptr;
   return delivered_;
 }
 
 void AttachedSource::on_event(std::span<const std::byte> record) {
-  sl_header header{};
-  if (record.size() >= sizeof(header)) std::memcpy(&header, record.data(), sizeof(header));
-  // A stack is sent before the event that names it, but through another ring.
-  if (const auto stack = stack_of(header, record); stack && !stacks_feed_.knows(*stack)) {
-    ring_buffer__consume(stacks_.get());
+  if (held_.empty() && !lacks_stack(record)) return deliver(record);
+  if (held_.empty()) held_since_ = now();
+  held_.emplace_back(record.begin(), record.end());
+}
+
+/// A stack is sent before the event that names it, but through another ring, where it may still wait behind a record
+/// that another processor has reserved and not finished.
+bool AttachedSource::lacks_stack(std::span<const std::byte> record) {
+  const auto stack = stack_of(record);
+  if (!stack || stacks_feed_.claim(*stack)) return false;
+  ring_buffer__consume(stacks_.get());
+  return !stacks_feed_.claim(*stack);
+}
+
+void AttachedSource::deliver_held() {
+  while (!held_.empty()) {
+    if (lacks_stack(held_.front()) && now() - held_since_ < kLongestHold) return;
+    deliver(held_.front());
+    held_.pop_front();
+    held_since_ = now();
   }
-  follow_processes(header, record);
+}
+
+void AttachedSource::deliver(std::span<const std::byte> record) {
+  follow_processes(record);
   ++delivered_;
   sink_->on_record(record);
 }
 
-std::optional<StackHash> AttachedSource::stack_of(const sl_header& header, std::span<const std::byte> record) const {
+std::optional<StackHash> AttachedSource::stack_of(std::span<const std::byte> record) {
+  const sl_header header = header_of(record);
   std::size_t at = 0;
   if (header.type == SL_SOCKET_CREATED) at = offsetof(sl_socket_created, stack);
   if (header.type == SL_SOCKET_ACCEPTED) at = offsetof(sl_socket_accepted, stack);
@@ -252,7 +288,8 @@ std::optional<StackHash> AttachedSource::stack_of(const sl_header& header, std::
   return hash == 0 ? std::nullopt : std::optional(StackHash{hash});
 }
 
-void AttachedSource::follow_processes(const sl_header& header, std::span<const std::byte> record) {
+void AttachedSource::follow_processes(std::span<const std::byte> record) {
+  const sl_header header = header_of(record);
   const Pid pid{header.tgid};
   if (header.type == SL_PROCESS_FORKED && record.size() >= sizeof(sl_process_forked)) {
     sl_process_forked forked{};
@@ -285,7 +322,9 @@ void AttachedSource::release_address_space(Pid pid) {
 }
 
 Result<void> AttachedSource::snapshot(RecordSink& sink) {
-  drain(sink);
+  do {
+    drain(sink);
+  } while (!held_.empty());
   sink.on_record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
   const bool whole = read_tables([&sink](std::span<const std::byte> record) { sink.on_record(record); });
   drain(sink);  // closes that happened while the tables were read

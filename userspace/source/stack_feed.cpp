@@ -72,7 +72,8 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   if (raw.end == WalkEnd::kMissingRule) losses_.add(Counter::stacks_without_rule);
   if (raw.end == WalkEnd::kReadFailed) losses_.add(Counter::stacks_unreadable);
   if (raw.end == WalkEnd::kInsane) losses_.add(Counter::stacks_insane);
-  sink.on_stack(StackHash{missed.stack}, place(pid, when, raw));  // a ticket is used once: not worth keeping
+  tickets_.insert(missed.stack);
+  sink.on_stack(StackHash{missed.stack}, place(pid, when, raw));
 }
 
 void StackFeed::learn(AddressSpaceId asid, std::uint64_t pc, const UnwindRule& rule) {

@@ -27,7 +27,8 @@ class StackFeed {
 
   /// An SL_STACK_SEEN or SL_STACK_MISSED record; the stack goes to `sink`.
   void on_record(std::span<const std::byte> record, RecordSink& sink);
-  [[nodiscard]] bool knows(StackHash hash) const { return known_.contains(hash.value); }
+  /// Whether the stack that an event names has arrived. A ticket is named once, and forgotten with that.
+  [[nodiscard]] bool claim(StackHash hash) { return known_.contains(hash.value) || tickets_.erase(hash.value) > 0; }
 
   /// Nothing uses the address space any more: its rules and hashes make room for others.
   void forget(AddressSpaceId asid);
@@ -54,6 +55,7 @@ class StackFeed {
   std::unordered_map<AddressSpaceId, AddressSpace> spaces_;
   std::unordered_set<std::uint64_t> installed_;
   std::unordered_set<std::uint64_t> known_;
+  std::unordered_set<std::uint64_t> tickets_;  // arrived, not yet named by an event
   std::uint64_t rules_installed_ = 0;
   Counters losses_;
 };

@@ -71,7 +71,7 @@ struct SocketRecord {
 
   std::optional<KernelTime> close_wait_since;
   KernelTime state_since;        // when `state` was first seen
-  std::vector<Reception> received;  // by whom, oldest first
+  std::vector<Reception> received;  // the last of each receiver, oldest first
   ProcessId first_holder;        // of those that the first snapshot found; nobody was seen making it
   std::uint32_t first_seen_in = 0;  // that snapshot's number
 

@@ -179,6 +179,8 @@ void Tracker::on(const ProcessFreed& e) {
 void Tracker::on(const DescriptorReceived& e) {
   SocketRecord* socket = find(e.socket);
   if (socket == nullptr) return;  // somebody else's socket
+  // Who receives it again has probably closed what it had.
+  std::erase_if(socket->received, [&](const Reception& reception) { return reception.by == e.task.process; });
   if (socket->received.size() == kKeptReceptions) socket->received.erase(socket->received.begin());
   socket->received.push_back({e.task.process, e.time, e.how});
 }

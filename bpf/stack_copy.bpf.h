@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0
+ * Layer 2: what leaves the kernel of a stack: the frames of one not seen before, or a copy of user memory from where a
+ * rule is missing. */
+#ifndef SOCKLEAK_STACK_COPY_BPF_H
+#define SOCKLEAK_STACK_COPY_BPF_H
+
+#include "read.bpf.h"
+#include "window.bpf.h"
+
+#define SL_STACK_LIMIT (8ull << 20) /* frames further apart than a whole default stack are nonsense */
+#define SL_THREAD_SIZE 16384 /* x86-64 kernel stack, arch/x86/include/asm/page_64_types.h */
+
+#ifdef SL_PROBE_READS
+static __always_inline struct pt_regs *sl_user_regs(void)
+{
+	struct task_struct *task = sl_task();
+	void *stack = SL_LOAD(task, stack);
+
+	if (SL_LOAD(task, flags) & SL_PF_KTHREAD)
+		return NULL;
+	return (struct pt_regs *)(stack + SL_THREAD_SIZE) - 1; /* task_pt_regs(), arch/x86/include/asm/processor.h */
+}
+#else
+static __always_inline struct pt_regs *sl_user_regs(void)
+{
+	/* bpf_task_pt_regs: Linux commit dd6e10fbd9fb, 5.15 */
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return NULL;
+}
+#endif
+
+/* Is `sp` on the stack of the goroutine at `g`? Then the bytes from there to its end, else 0. struct g begins with its
+ * stack's bounds in all releases of Go (src/runtime/runtime2.go); what other programs have there does not hold `sp`. */
+static __always_inline __u64 sl_goroutine_stack_left(__u64 g, __u64 sp)
+{
+	__u64 bounds[2] = {};
+
+	if (bpf_probe_read_user(bounds, sizeof(bounds), (void *)g) || sp < bounds[0] || sp >= bounds[1])
+		return 0;
+	return bounds[1] - sp;
+}
+
+/* Bytes from `sp` to where the stack can hold no more frames; 0 = unknown. Go has its goroutine in r14 and at fs:-8;
+ * the latter lies amid its heap, so this is asked first. The first thread's stack ends at mm->start_stack (below lie
+ * argc, argv, environment); glibc and musl put a thread's control block, which the FS base points to, right above its
+ * stack. */
+static __always_inline __u64 sl_stack_left(__u64 sp)
+{
+	struct task_struct *task = sl_task();
+	__u64 fs = SL_LOAD(task, thread.fsbase), end, g, left;
+	struct pt_regs *regs = sl_user_regs();
+
+	left = regs ? sl_goroutine_stack_left(SL_LOAD(regs, r14), sp) : 0;
+	if (!left && !bpf_probe_read_user(&g, sizeof(g), (void *)(fs - 8)))
+		left = sl_goroutine_stack_left(g, sp);
+	if (left)
+		return left;
+	end = SL_LOAD(task, mm, start_stack);
+	if (end > sp && end - sp < 8 * SL_STACK_LIMIT)
+		return end - sp;
+	if (fs > sp && fs - sp < 8 * SL_STACK_LIMIT)
+		return fs - sp;
+	return 0;
+}
+
+/* Ships the stack from window->sp on: `room` bytes at most. */
+static __always_inline int sl_ship(struct sl_window *window, __u64 owner, __u64 ticket, __u64 left, const __u32 room)
+{
+	struct {
+		struct sl_stack_missed head;
+		__u8 bytes[];
+	} *record = bpf_ringbuf_reserve(&sl_stacks, sizeof(struct sl_stack_missed) + room, 0);
+	__u64 length = left ? left : room, sp = window->sp, first;
+	long error;
+
+	if (!record) {
+		sl_count(SL_COUNTER_STACK_RING_FULL);
+		return SL_WALK_NO_SPACE;
+	}
+	SL_OPAQUE(length);
+	if (length > room)
+		length = room;
+	error = length ? bpf_probe_read_user(record->bytes, length, (void *)sp) : 0;
+	if (error) {
+		/* a page of it is not there: take what there is up to this page's end */
+		first = SL_PAGE - (sp & (SL_PAGE - 1));
+		if (first < length)
+			length = first;
+		SL_OPAQUE(length);
+		if (length > room)
+			length = room;
+		error = bpf_probe_read_user(record->bytes, length, (void *)sp);
+		if (error)
+			length = 0;
+	}
+	sl_fill_header(&record->head.header, SL_STACK_MISSED, sizeof(struct sl_stack_missed) + room);
+	record->head.stack = ticket;
+	record->head.pc = window->pc;
+	record->head.sp = sp;
+	record->head.bp = window->bp;
+	record->head.asid = window->walk.asid;
+	record->head.length = length;
+	record->head.wanted = left;
+	record->head.count = window->count;
+	record->head.interrupted = window->interrupted;
+	bpf_probe_read_kernel(record->head.frames, sizeof(record->head.frames), window->frames);
+	if (window->owner != owner) {
+		bpf_ringbuf_discard(record, 0);
+		return SL_WALK_CONTENDED;
+	}
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+/* The walk lacks the rule for window->pc: ship it. Returns a ticket that stands for the stack, 0 if refused. */
+static __always_inline __u64 sl_missed(struct sl_window *window, __u64 owner)
+{
+	__u64 ticket, left;
+	int error;
+
+	sl_count(SL_COUNTER_WALK_MISSED);
+	left = sl_config.copy_stacks ? sl_stack_left(window->sp) : 8;
+	ticket = sl_mix(sl_mix(window->hash, bpf_ktime_get_ns()), owner) & ~15ull;
+	if (left && left <= 1024)
+		error = sl_ship(window, owner, ticket, left, 1024);
+	else if (left && left <= 4096)
+		error = sl_ship(window, owner, ticket, left, 4096);
+	else if (left <= 16384) /* or unknown */
+		error = sl_ship(window, owner, ticket, left, 16384);
+	else
+		error = sl_ship(window, owner, ticket, left, 65536);
+	if (error) {
+		window->end = error;
+		return 0;
+	}
+	return ticket;
+}
+
+/* Sends the frames of a stack not seen before; 0, or why not. */
+static __always_inline __u64 sl_send_new(struct sl_window *window, __u64 owner, __u64 hash)
+{
+	struct sl_stack_seen *record;
+	__u32 one = 1;
+
+	record = bpf_ringbuf_reserve(&sl_stacks, sizeof(*record), 0);
+	if (!record) {
+		sl_count(SL_COUNTER_STACK_RING_FULL); /* not marked as seen: the next equal stack tries again */
+		return SL_WALK_NO_SPACE;
+	}
+	sl_fill_header(&record->header, SL_STACK_SEEN, sizeof(*record));
+	record->stack = hash;
+	record->asid = window->walk.asid;
+	record->count = window->count;
+	record->end = window->end;
+	record->padding = 0;
+	bpf_probe_read_kernel(record->frames, sizeof(record->frames), window->frames);
+	if (window->owner != owner) {
+		bpf_ringbuf_discard(record, 0);
+		return SL_WALK_CONTENDED;
+	}
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	if (bpf_map_update_elem(&sl_seen, &hash, &one, BPF_ANY))
+		sl_count(SL_COUNTER_SEEN_FULL);
+	return 0;
+}
+
+#endif
