@@ -27,6 +27,8 @@ int BPF_PROG(sl_sched_process_fork, struct task_struct *parent, struct task_stru
 	if (!event)
 		return 0;
 	sl_fill_header(&event->header, SL_PROCESS_FORKED, sizeof(*event));
+	if (child->files == parent->files)
+		event->header.flags = SL_FORK_SHARES_FILES;
 	event->child_tgid = tgid;
 	event->child_start_ns = fresh.start_ns;
 	event->asid = fresh.asid;

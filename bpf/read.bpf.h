@@ -55,7 +55,7 @@ static __always_inline void sl_fill_header(struct sl_header *header, __u16 type,
 
 	header->size = size;
 	header->type = type;
-	header->reserved = 0;
+	header->flags = 0;
 	header->ktime_ns = bpf_ktime_get_ns();
 	header->tgid = id >> 32;
 	header->tid = (__u32)id;
@@ -67,7 +67,7 @@ static __always_inline void sl_fill_anonymous_header(struct sl_header *header, _
 {
 	header->size = size;
 	header->type = type;
-	header->reserved = 0;
+	header->flags = 0;
 	header->ktime_ns = bpf_ktime_get_ns();
 	header->tgid = 0;
 	header->tid = 0;
@@ -125,23 +125,44 @@ static __always_inline void sl_probe_tuple(struct sl_tuple *tuple, const struct 
 	}
 }
 
-/* The socket behind descriptor `fd` of the current task, or NULL. The caller knows it is a socket: accept()
- * returned it or was called on it. */
-static __always_inline struct sock *sl_sock_of_fd(__u32 fd)
+#define SL_SOCKFS_MAGIC 0x534F434B /* include/uapi/linux/magic.h */
+#define SL_FMODE_PATH 0x4000 /* include/linux/fs.h: a name without the file behind it */
+
+/* The file behind descriptor `fd` of the current task, or NULL. */
+static __always_inline struct file *sl_file_of_fd(__u32 fd)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
 	struct file **files = BPF_CORE_READ(fdt, fd);
-	struct socket *socket;
 	struct file *file = NULL;
 
-	if (fd >= BPF_CORE_READ(fdt, max_fds))
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	if (fd < BPF_CORE_READ(fdt, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	return file;
+}
+
+/* The socket behind descriptor `fd`, or NULL. The caller knows it is a socket: accept() returned it or was called on
+ * it. */
+static __always_inline struct sock *sl_sock_of_fd(__u32 fd)
+{
+	struct file *file = sl_file_of_fd(fd);
+	struct socket *socket;
+
 	if (!file)
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);
 	return BPF_CORE_READ(socket, sk);
+}
+
+/* The socket of a file that may be something else; bpf_sock_from_file() came with 5.11. */
+static __always_inline struct sock *sl_probe_sock_of_file(struct file *file)
+{
+	struct socket *socket;
+
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SL_SOCKFS_MAGIC || (BPF_CORE_READ(file, f_mode) & SL_FMODE_PATH))
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return socket ? BPF_CORE_READ(socket, sk) : NULL;
 }
 
 #endif

@@ -134,6 +134,7 @@ int sl_scan_files(struct bpf_iter__task_file *ctx)
 	holder.tgid = task->tgid;
 	holder.tid = task->pid;
 	holder.cgroup = task->cgroups->dfl_cgrp->kn->id;
+	holder.start_ns = task->group_leader->start_boottime;
 	holder.via = SL_VIA_FD;
 	holder.fd = ctx->fd;
 	holder.leader_ended = (task->group_leader->exit_state & SL_EXIT_STATES) != 0;
@@ -317,6 +318,7 @@ int sl_scan_tasks(struct bpf_iter__task *ctx)
 	record.ended = (task->exit_state & SL_EXIT_STATES) != 0;
 	record.descriptor_limit = BPF_CORE_READ(task, signal, rlim[SL_RLIMIT_NOFILE].rlim_cur);
 	record.next_descriptor = BPF_CORE_READ(task, files, next_fd);
+	record.start_ns = task->group_leader->start_boottime;
 	record.most_descriptors = BPF_CORE_READ(task, files, fdt, max_fds);
 	bpf_probe_read_kernel(record.comm, sizeof(record.comm), task->comm);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));

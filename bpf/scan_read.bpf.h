@@ -127,6 +127,7 @@ static __always_inline void sl_fill_holder(struct sl_scan_holder *out, struct ta
 	out->tgid = BPF_CORE_READ(task, tgid);
 	out->tid = BPF_CORE_READ(task, pid);
 	out->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	out->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
 	out->leader_ended = (BPF_CORE_READ(task, group_leader, exit_state) & SL_EXIT_STATES) != 0;
 	bpf_probe_read_kernel_str(out->comm, sizeof(out->comm), BPF_CORE_READ(task, group_leader)->comm);
 }

@@ -14,13 +14,6 @@
 #define SL_SCAN_HOLDER 201
 #define SL_SCAN_TASK 202
 
-/* What keeps the file open (sl_scan_holder.via). */
-#define SL_VIA_FD 1
-#define SL_VIA_IO_URING_SLOT 2 /* registered with a ring: has no descriptor */
-#define SL_VIA_IN_FLIGHT 3 /* SCM_RIGHTS, waiting in a unix socket's queue */
-#define SL_VIA_MAPPING 4
-#define SL_VIA_ENDING_TASK 5 /* its close is pending work of a task that has not finished exiting */
-
 /* sl_scan_socket.facts */
 #define SL_FACT_HAS_SOCKET 0x01 /* sk_socket is set */
 #define SL_FACT_HAS_FILE 0x02 /* and has a file */
@@ -77,6 +70,7 @@ struct sl_scan_holder {
 	__u64 container; /* identity of the descriptor table, ring, unix socket or task */
 	__u64 task;
 	__u64 cgroup; /* of the task; cgroup2 id */
+	__u64 start_ns; /* of the process, boot-time */
 	__u32 tgid;
 	__u32 tid;
 	__s32 fd; /* or the slot in a ring, the place in a message */
@@ -94,6 +88,7 @@ struct sl_scan_task {
 	__u64 files; /* identity of the descriptor table; 0 = none (kernel thread, or past exit_files()) */
 	__u64 descriptor_limit; /* RLIMIT_NOFILE */
 	__u64 next_descriptor; /* every lower one is in use */
+	__u64 start_ns; /* of the process, boot-time */
 	__u32 tgid;
 	__u32 tid;
 	__u32 most_descriptors; /* the table's size */
@@ -105,7 +100,7 @@ struct sl_scan_task {
 
 SL_ASSERT_SIZE(sl_scan_header, 8);
 SL_ASSERT_SIZE(sl_scan_socket, 200);
-SL_ASSERT_SIZE(sl_scan_holder, 80);
-SL_ASSERT_SIZE(sl_scan_task, 80);
+SL_ASSERT_SIZE(sl_scan_holder, 88);
+SL_ASSERT_SIZE(sl_scan_task, 88);
 
 #endif

@@ -34,28 +34,16 @@ static __always_inline __u64 sl_listener_key(const struct sock *sk)
 	return ((__u64)netns << 16) | BPF_CORE_READ(sk, __sk_common.skc_num);
 }
 
+static __always_inline struct sock *sl_sock_of_file(struct file *file)
+{
 #ifdef SL_SOCKET_HASH
-#define SL_SOCKFS_MAGIC 0x534F434B /* include/uapi/linux/magic.h */
-#define SL_FMODE_PATH 0x4000 /* include/linux/fs.h: a name without the file behind it */
-
-/* bpf_sock_from_file() came with 5.11. */
-static __always_inline struct sock *sl_sock_of_file(struct file *file)
-{
-	struct socket *socket;
-
-	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SL_SOCKFS_MAGIC || (BPF_CORE_READ(file, f_mode) & SL_FMODE_PATH))
-		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	return socket ? BPF_CORE_READ(socket, sk) : NULL;
-}
+	return sl_probe_sock_of_file(file);
 #else
-static __always_inline struct sock *sl_sock_of_file(struct file *file)
-{
 	struct socket *socket = bpf_sock_from_file(file);
 
 	return socket ? socket->sk : NULL;
-}
 #endif
+}
 
 static __always_inline void sl_fill_bytes(__u64 *rx_bytes, __u64 *tx_bytes, const struct sock *sk)
 {
@@ -105,6 +93,7 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	holder.inode = BPF_CORE_READ(file, f_inode, i_ino);
 	holder.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	holder.fd = ctx->fd;
+	holder.via = SL_VIA_FD;
 	holder.state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	close_on_exec = (__u64 *)BPF_CORE_READ(task, files, fdt, close_on_exec);
 	bpf_probe_read_kernel(&word, sizeof(word), close_on_exec + ctx->fd / 64);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* A socket from birth to end through the hooks that every kernel has: created, accepted, TCP state changes, last close,
  * destroyed. socket_trampolines.bpf.c has the preferred hooks for some of it. */
+#include "hand_over.bpf.h"
 #include "socket_life.bpf.h"
 
 char sl_license[] SEC("license") __weak = "Dual MIT/GPL";
@@ -109,8 +110,8 @@ int BPF_PROG(sl_tcp_destroy_sock, struct sock *sk)
 	return 0;
 }
 
-/* accept() has no tracepoint of its own. Attached only where nothing better can be: it taxes every syscall of the
- * machine. */
+/* accept() has no tracepoint of its own, nor has receiving a descriptor. Attached only where nothing better can be: it
+ * taxes every syscall of the machine. */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sl_sys_exit, struct pt_regs *regs, long ret)
 {
@@ -118,6 +119,10 @@ int BPF_PROG(sl_sys_exit, struct pt_regs *regs, long ret)
 
 	if ((call == 43 || call == 288) && ret >= 0) /* accept, accept4 (x86-64) */
 		sl_accepted((__u32)regs->di, (__u32)ret);
+	else if (call == 47 && ret >= 0) /* recvmsg */
+		sl_received_message(regs->si);
+	else if (call == 438 && ret >= 0) /* pidfd_getfd: rare, so whoever calls it */
+		sl_received_fd((__u32)ret, SL_RECEIVED_PIDFD);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* The preferred hooks: they cost programs that are not watched next to nothing, and need no cgroup. Trampolines do not
  * exist on every kernel and are refused by some; socket_life.bpf.c has what stands in for them. */
+#include "hand_over.bpf.h"
 #include "socket_life.bpf.h"
 
 #ifndef SL_SOCKET_HASH
@@ -26,6 +27,27 @@ int BPF_PROG(sl_socket_post_create, struct socket *sock, int family, int type, i
 		return 0;
 	socket->cookie = sl_cookie(sk);
 	sl_created(target, socket, family, type, sk->sk_protocol);
+	return 0;
+}
+#endif
+
+#ifndef SL_SOCKET_HASH
+/* Before a descriptor of another process is installed in this one: SCM_RIGHTS, pidfd_getfd(), seccomp's addfd. */
+SEC("fentry/security_file_receive")
+int BPF_PROG(sl_file_receive, struct file *file)
+{
+	struct socket *sock = bpf_sock_from_file(file);
+	struct pt_regs *regs;
+	struct sock *sk;
+
+	if (!sock)
+		return 0;
+	sk = sock->sk;
+	if (!sk || !sl_find_socket(sk))
+		return 0;
+	regs = sl_user_regs();
+	sl_received(sl_cookie(sk), -1,
+		    regs && SL_LOAD(regs, orig_ax) == 438 ? SL_RECEIVED_PIDFD : SL_RECEIVED_MESSAGE);
 	return 0;
 }
 #endif

@@ -29,21 +29,59 @@
 #define SL_PROCESS_EXECED 7
 #define SL_PROCESS_EXITED 8
 #define SL_PROCESS_FREED 9
+#define SL_DESCRIPTOR_RECEIVED 10
+#define SL_SOCKET_TOUCHED 11
 #define SL_STACK_SEEN 20
 #define SL_STACK_MISSED 21
-#define SL_SOCKET_TOUCHED 10
 #define SL_SNAPSHOT_SOCKET 30
 #define SL_SNAPSHOT_HOLDER 31
 #define SL_SESSION_BEGIN 100
 #define SL_SNAPSHOT_BEGIN 101
 #define SL_SNAPSHOT_END 102
 #define SL_COMMAND_ENDED 103
+#define SL_SNAPSHOT_CAUSE 104
+#define SL_SNAPSHOT_LIMIT 105
 
 /* How the last reference to a socket went away (sl_socket_closed.how). */
 #define SL_CLOSE_CALL 1 /* close(2) and friends by a living task */
 #define SL_CLOSE_EXIT 2 /* the kernel, while the last task of the process exits */
 #define SL_CLOSE_EXEC 3 /* close-on-exec */
 #define SL_CLOSE_ASYNC 4 /* a kernel thread: io_uring teardown, delayed fput, unix garbage collection */
+
+/* How a process got a descriptor that another one had (sl_descriptor_received.how). */
+#define SL_RECEIVED_MESSAGE 1 /* SCM_RIGHTS */
+#define SL_RECEIVED_PIDFD 2 /* pidfd_getfd(2) */
+
+/* sl_process_forked.header.flags */
+#define SL_FORK_SHARES_FILES 1 /* CLONE_FILES: one descriptor table for both */
+
+/* What keeps a socket's file open (sl_snapshot_holder.via, where 0 is what recordings before version 3 say). */
+#define SL_VIA_FD 1
+#define SL_VIA_IO_URING_SLOT 2 /* registered with a ring: has no descriptor */
+#define SL_VIA_IN_FLIGHT 3 /* SCM_RIGHTS, waiting in a unix socket's queue */
+#define SL_VIA_MAPPING 4
+#define SL_VIA_ENDING_TASK 5 /* its close is pending work of a task that has not finished exiting */
+#define SL_VIA_REQUEST 6 /* an io_uring request that waits on it */
+#define SL_VIA_SLEEPER 7 /* a thread asleep in a system call on it */
+
+/* Why a socket is there although no descriptor that everybody sees refers to it (sl_snapshot_cause.cause). */
+#define SL_CAUSE_NONE 0
+#define SL_CAUSE_ACCEPT_QUEUE 1
+#define SL_CAUSE_ORPHAN 2
+#define SL_CAUSE_STUCK_EXIT 3
+#define SL_CAUSE_IN_FLIGHT 4
+#define SL_CAUSE_RING_SLOT 5
+#define SL_CAUSE_RING_REQUEST 6
+#define SL_CAUSE_BLOCKED_CALL 7
+#define SL_CAUSE_MAPPING 8
+#define SL_CAUSE_KERNEL 9
+#define SL_CAUSE_MPTCP_SUBFLOW 10
+#define SL_CAUSE_TIME_WAIT 11
+#define SL_CAUSE_REQUEST 12
+#define SL_CAUSE_ZOMBIE_LEADER 13
+#define SL_CAUSE_UNSHARED_FILES 14
+#define SL_CAUSE_HIDDEN 15
+#define SL_CAUSE_UNKNOWN 16
 
 /* How a stack walk ended. Never merged: only COMPLETE is a whole stack. */
 #define SL_WALK_COMPLETE 1 /* reached a frame whose rule says there is no caller */
@@ -78,7 +116,7 @@ struct sl_rule {
 struct sl_header {
 	__u32 size;
 	__u16 type;
-	__u16 reserved;
+	__u16 flags; /* 0 unless said at the record */
 	__u64 ktime_ns;
 	__u32 tgid; /* of the task that ran when the event happened; 0 in softirq */
 	__u32 tid;
@@ -193,6 +231,15 @@ struct sl_process_freed {
 	struct sl_header header;
 };
 
+/* A descriptor of another process was installed in this one. Not told of every way: io_uring's are not. */
+struct sl_descriptor_received {
+	struct sl_header header;
+	__u64 cookie;
+	__s32 fd; /* -1 = not known */
+	__u8 how; /* SL_RECEIVED_* */
+	__u8 padding[3];
+};
+
 /* A stack whose hash was not seen before: frames[0] is the syscall instruction's return address. */
 struct sl_stack_seen {
 	struct sl_header header;
@@ -235,7 +282,9 @@ struct sl_snapshot_socket {
 	struct sl_tuple tuple;
 };
 
-/* iter/task_file: header.tgid/tid hold descriptor `fd` on the tracked socket. */
+/* iter/task_file: header.tgid/tid hold descriptor `fd` on the tracked socket. User space adds what holds it otherwise,
+ * after the snapshot's end: `fd` is then the slot of a ring, or the descriptor of the unix socket in whose queue it
+ * waits, or -1. */
 struct sl_snapshot_holder {
 	struct sl_header header;
 	__u64 cookie;
@@ -247,7 +296,8 @@ struct sl_snapshot_holder {
 	__s32 fd;
 	__u8 state;
 	__u8 close_on_exec;
-	__u8 padding[6];
+	__u8 via; /* SL_VIA_* */
+	__u8 padding[5];
 	struct sl_tuple tuple;
 	char comm[SL_COMM_LEN];
 };
@@ -257,6 +307,28 @@ struct sl_snapshot_mark {
 	struct sl_header header;
 	__u32 complete; /* 1 = every iterator was read to its end */
 	__u32 padding;
+};
+
+#define SL_EVIDENCE_LEN 216
+
+/* User space, after a snapshot: why the tracked socket is there if no descriptor says so; of a listener, its queue. */
+struct sl_snapshot_cause {
+	struct sl_header header;
+	__u64 cookie;
+	__u32 waiting; /* LISTEN: connections to be accepted */
+	__u32 backlog; /* LISTEN: how many may wait */
+	__u8 cause; /* SL_CAUSE_* */
+	__u8 ownerless;
+	__u8 padding[6];
+	char evidence[SL_EVIDENCE_LEN]; /* one clause, may be cut */
+};
+
+/* User space, after a snapshot: a process (header.tgid; start_ns may be 0) near its RLIMIT_NOFILE. */
+struct sl_snapshot_limit {
+	struct sl_header header;
+	__u64 used;
+	__u64 limit;
+	char comm[SL_COMM_LEN];
 };
 
 /* User space: the session began (hooks attached), or the command it started ended. */
@@ -283,7 +355,8 @@ struct sl_session_mark {
 #define SL_COUNTER_STACKS_RECALLED 13
 #define SL_COUNTER_PYTHON_LOST 14
 #define SL_COUNTER_PYTHON_BROKEN 15
-#define SL_COUNTER_MAX 16
+#define SL_COUNTER_HAND_OVERS_CUT 16
+#define SL_COUNTER_MAX 24
 
 #if defined(__cplusplus)
 #define SL_ASSERT_SIZE(type, bytes) static_assert(sizeof(struct type) == (bytes), #type)
@@ -304,11 +377,14 @@ SL_ASSERT_SIZE(sl_process_forked, 64);
 SL_ASSERT_SIZE(sl_process_execed, 56);
 SL_ASSERT_SIZE(sl_process_exited, 40);
 SL_ASSERT_SIZE(sl_process_freed, 32);
+SL_ASSERT_SIZE(sl_descriptor_received, 48);
 SL_ASSERT_SIZE(sl_stack_seen, 1064);
 SL_ASSERT_SIZE(sl_stack_missed, 1104);
 SL_ASSERT_SIZE(sl_snapshot_socket, 112);
 SL_ASSERT_SIZE(sl_snapshot_holder, 144);
 SL_ASSERT_SIZE(sl_snapshot_mark, 40);
+SL_ASSERT_SIZE(sl_snapshot_cause, 272);
+SL_ASSERT_SIZE(sl_snapshot_limit, 64);
 SL_ASSERT_SIZE(sl_session_mark, 40);
 
 #endif /* SOCKLEAK_WIRE_H */

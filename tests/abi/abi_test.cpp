@@ -33,7 +33,7 @@ struct Pin {
 constexpr Pin kPins[] = {
     {1, 0x0a2789e1f787fea3},
     {2, 0xf9900348896751f2},
-    {3, 0xc6b8015a840af7a7},
+    {3, 0x0b8c551ac4cb5a69},
 };
 
 struct Member {

@@ -8,7 +8,7 @@
   STRUCT(sl_rule)                                                                                             \
     MEMBER(sl_rule, cfa_offset) MEMBER(sl_rule, bp_offset) MEMBER(sl_rule, kind) MEMBER(sl_rule, source)      \
   STRUCT(sl_header)                                                                                           \
-    MEMBER(sl_header, size) MEMBER(sl_header, type) MEMBER(sl_header, reserved) MEMBER(sl_header, ktime_ns)   \
+    MEMBER(sl_header, size) MEMBER(sl_header, type) MEMBER(sl_header, flags) MEMBER(sl_header, ktime_ns)   \
     MEMBER(sl_header, tgid) MEMBER(sl_header, tid) MEMBER(sl_header, start_ns)                                \
   STRUCT(sl_tuple)                                                                                            \
     MEMBER(sl_tuple, local) MEMBER(sl_tuple, remote) MEMBER(sl_tuple, local_port)                             \
@@ -50,6 +50,10 @@
     MEMBER(sl_process_exited, padding)                                                                        \
   STRUCT(sl_process_freed)                                                                                    \
     MEMBER(sl_process_freed, header)                                                                          \
+  STRUCT(sl_descriptor_received)                                                                              \
+    MEMBER(sl_descriptor_received, header) MEMBER(sl_descriptor_received, cookie)                             \
+    MEMBER(sl_descriptor_received, fd) MEMBER(sl_descriptor_received, how)                                    \
+    MEMBER(sl_descriptor_received, padding)                                                                   \
   STRUCT(sl_stack_seen)                                                                                       \
     MEMBER(sl_stack_seen, header) MEMBER(sl_stack_seen, stack) MEMBER(sl_stack_seen, asid)                    \
     MEMBER(sl_stack_seen, count) MEMBER(sl_stack_seen, end) MEMBER(sl_stack_seen, padding)                    \
@@ -69,10 +73,17 @@
     MEMBER(sl_snapshot_holder, rx_bytes) MEMBER(sl_snapshot_holder, tx_bytes)                                 \
     MEMBER(sl_snapshot_holder, listener_cookie) MEMBER(sl_snapshot_holder, netns)                             \
     MEMBER(sl_snapshot_holder, fd) MEMBER(sl_snapshot_holder, state)                                          \
-    MEMBER(sl_snapshot_holder, close_on_exec) MEMBER(sl_snapshot_holder, padding)                             \
-    MEMBER(sl_snapshot_holder, tuple) MEMBER(sl_snapshot_holder, comm)                                        \
+    MEMBER(sl_snapshot_holder, close_on_exec) MEMBER(sl_snapshot_holder, via)                                 \
+    MEMBER(sl_snapshot_holder, padding) MEMBER(sl_snapshot_holder, tuple) MEMBER(sl_snapshot_holder, comm)                                        \
   STRUCT(sl_snapshot_mark)                                                                                    \
     MEMBER(sl_snapshot_mark, header) MEMBER(sl_snapshot_mark, complete) MEMBER(sl_snapshot_mark, padding)     \
+  STRUCT(sl_snapshot_cause)                                                                                   \
+    MEMBER(sl_snapshot_cause, header) MEMBER(sl_snapshot_cause, cookie) MEMBER(sl_snapshot_cause, waiting)    \
+    MEMBER(sl_snapshot_cause, backlog) MEMBER(sl_snapshot_cause, cause) MEMBER(sl_snapshot_cause, ownerless)  \
+    MEMBER(sl_snapshot_cause, padding) MEMBER(sl_snapshot_cause, evidence)                                    \
+  STRUCT(sl_snapshot_limit)                                                                                   \
+    MEMBER(sl_snapshot_limit, header) MEMBER(sl_snapshot_limit, used) MEMBER(sl_snapshot_limit, limit)        \
+    MEMBER(sl_snapshot_limit, comm)                                                                           \
   STRUCT(sl_session_mark)                                                                                     \
     MEMBER(sl_session_mark, header) MEMBER(sl_session_mark, status) MEMBER(sl_session_mark, padding)          \
   STRUCT(sl_config)                                                                                           \

@@ -74,7 +74,7 @@ class CheckPrograms(unittest.TestCase):
                 self.assert_complete(report)
                 self.assertEqual([], report["findings"])
                 self.assertEqual({"created": truth["sockets_created"], "closed": truth["sockets_created"], "open": 0,
-                                  "leaked": 0}, report["totals"])
+                                  "leaked": 0, "ownerless": 0}, report["totals"])
 
     def test_a_site_has_the_same_fingerprint_in_every_run(self):
         sites = {check("connect_error_path")[1]["findings"][0]["site"] for _ in range(2)}

@@ -149,8 +149,68 @@ EventBuilder& EventBuilder::forks(const Actor& parent, const Actor& child) {
       if (descriptor.holder.process() == parent.process()) socket.descriptors.push_back({child, descriptor.fd});
     }
   }
+  return forked(parent, child, 0);
+}
+
+EventBuilder& EventBuilder::shares_files(const Actor& parent, const Actor& child) {
+  return forked(parent, child, SL_FORK_SHARES_FILES);
+}
+
+EventBuilder& EventBuilder::gets(const Actor& who, std::uint64_t cookie) {
+  hold(sockets_[cookie], who);
+  return *this;
+}
+
+EventBuilder& EventBuilder::receives(const Actor& who, std::uint64_t cookie, std::uint8_t how) {
+  hold(sockets_[cookie], who);
+  sl_descriptor_received wire{};
+  wire.header = header_of(who);
+  wire.cookie = cookie;
+  wire.fd = sockets_[cookie].descriptors.back().fd;
+  wire.how = how;
+  return record(SL_DESCRIPTOR_RECEIVED, wire);
+}
+
+EventBuilder& EventBuilder::kept_by(const Actor& who, std::uint64_t cookie, Via via, std::int32_t place) {
+  sl_snapshot_holder wire{};
+  wire.header = header_of(who);
+  wire.cookie = cookie;
+  wire.fd = place;
+  wire.via = static_cast<std::uint8_t>(via);
+  put_comm(wire.comm, who.comm);
+  return record(SL_SNAPSHOT_HOLDER, wire);
+}
+
+EventBuilder& EventBuilder::cause(std::uint64_t cookie, Cause cause, const std::string& evidence) {
+  sl_snapshot_cause wire{};
+  wire.cookie = cookie;
+  wire.cause = static_cast<std::uint8_t>(cause);
+  wire.ownerless = 1;
+  std::memcpy(wire.evidence, evidence.data(), std::min<std::size_t>(evidence.size(), SL_EVIDENCE_LEN));
+  return record(SL_SNAPSHOT_CAUSE, wire);
+}
+
+EventBuilder& EventBuilder::queue(std::uint64_t listener, std::uint32_t waiting, std::uint32_t backlog) {
+  sl_snapshot_cause wire{};
+  wire.cookie = listener;
+  wire.waiting = waiting;
+  wire.backlog = backlog;
+  return record(SL_SNAPSHOT_CAUSE, wire);
+}
+
+EventBuilder& EventBuilder::limit(const Actor& who, std::uint64_t used, std::uint64_t most) {
+  sl_snapshot_limit wire{};
+  wire.header = header_of(who);
+  wire.used = used;
+  wire.limit = most;
+  put_comm(wire.comm, who.comm);
+  return record(SL_SNAPSHOT_LIMIT, wire);
+}
+
+EventBuilder& EventBuilder::forked(const Actor& parent, const Actor& child, std::uint16_t flags) {
   sl_process_forked wire{};
   wire.header = header_of(parent);
+  wire.header.flags = flags;
   wire.child_start_ns = child.start_ns;
   wire.child_tgid = child.pid;
   put_comm(wire.comm, child.comm);

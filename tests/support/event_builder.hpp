@@ -56,6 +56,10 @@ class EventBuilder {
   EventBuilder& state(std::uint64_t cookie, TcpState to);
   EventBuilder& peer_closes(std::uint64_t cookie) { return state(cookie, TcpState::kCloseWait); }
   EventBuilder& forks(const Actor& parent, const Actor& child);  // the child holds what the parent holds
+  EventBuilder& shares_files(const Actor& parent, const Actor& child);  // forks with one descriptor table for both
+  /// Has a descriptor now, in a way that no event tells.
+  EventBuilder& gets(const Actor& who, std::uint64_t cookie);
+  EventBuilder& receives(const Actor& who, std::uint64_t cookie, std::uint8_t how);  // SL_RECEIVED_*
   EventBuilder& execs(const Actor& who);
 
   // Ends.
@@ -70,6 +74,12 @@ class EventBuilder {
 
   /// Every open socket and every holder, between its marks.
   EventBuilder& snapshot(bool complete = true);
+
+  /// After a snapshot: kept by something that is no descriptor.
+  EventBuilder& kept_by(const Actor& who, std::uint64_t cookie, Via via, std::int32_t place = -1);
+  EventBuilder& cause(std::uint64_t cookie, Cause cause, const std::string& evidence = {});
+  EventBuilder& queue(std::uint64_t listener, std::uint32_t waiting, std::uint32_t backlog);
+  EventBuilder& limit(const Actor& who, std::uint64_t used, std::uint64_t most);
 
   /// Any record; the header's size, type and time are filled in.
   template <typename Wire>
@@ -99,6 +109,7 @@ class EventBuilder {
 
   EventBuilder& bytes(const void* data, std::size_t size);
   static sl_header header_of(const Actor& who);
+  EventBuilder& forked(const Actor& parent, const Actor& child, std::uint16_t flags);
   void hold(Socket& socket, const Actor& who);
   void connected_tuple(Socket& socket, std::uint16_t local_port, std::uint16_t remote_port);
   EventBuilder& closed(const Actor& who, std::uint64_t cookie, std::uint64_t stack, CloseHow how);

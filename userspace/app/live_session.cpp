@@ -6,11 +6,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <optional>
 
+#include "app/final_look.hpp"
 #include "app/output.hpp"
 #include "app/pipeline.hpp"
 #include "app/report_builder.hpp"
@@ -21,6 +23,7 @@
 #include "base/text.hpp"
 #include "judge/suspicion.hpp"
 #include "process/command.hpp"
+#include "scan/cause.hpp"
 #include "source/live_source.hpp"
 
 namespace sockleak {
@@ -63,6 +66,7 @@ class LiveSession {
   [[nodiscard]] Result<void> turn_until(Duration deadline, bool (LiveSession::*done)());
   [[nodiscard]] Result<void> let_rest();
   [[nodiscard]] Result<void> take_snapshot();
+  [[nodiscard]] Result<void> look_beyond_descriptors();
   [[nodiscard]] Result<int> report();
   void look_closer();
   void on_signal(const Signals::Request& request);
@@ -70,6 +74,7 @@ class LiveSession {
   [[nodiscard]] bool command_ended();
   [[nodiscard]] bool targets_ended();
   [[nodiscard]] bool at_rest();
+  [[nodiscard]] bool doubts_settled();
   [[nodiscard]] std::vector<Pid> targets() const;
   [[nodiscard]] Session session() const;
 
@@ -83,6 +88,8 @@ class LiveSession {
   std::optional<Signals> signals_;
   std::optional<Outputs> outputs_;
   std::unique_ptr<LiveSource> source_;
+  std::optional<FinalLook> look_;
+  bool searched_ = true;  // the final look saw all there is, or there was nothing to look for
   std::optional<StatusLine> status_;
   std::optional<int> wait_status_;
   std::optional<Signals::Request> interrupted_;
@@ -268,11 +275,41 @@ Result<void> LiveSession::let_rest() {
 Result<void> LiveSession::take_snapshot() {
   if (auto ok = source_->snapshot(pipeline_); !ok) return ok;
   if (auto ok = take_all(); !ok) return ok;
+  if (auto ok = look_beyond_descriptors(); !ok) return ok;
   status_.reset();
   if (command_ && !wait_status_ && !options_.quiet) {
     log::warning("the command goes on running as pid " + std::to_string(command_->pid().value));
   }
   return pipeline_.recording();
+}
+
+/// What the snapshot left open: who holds it if not a descriptor does, and why. A close that is on its way (io_uring's
+/// comes tens of milliseconds after the exit) gets its time first.
+Result<void> LiveSession::look_beyond_descriptors() {
+  if (pipeline_.tracker().sockets().empty()) return {};
+  searched_ = false;
+  auto look = FinalLook::open();
+  if (!look) {
+    log::info("sees descriptors only: " + look.error().message());
+    return {};
+  }
+  look_.emplace(std::move(*look));
+  if (auto taken = look_->take(pipeline_.tracker()); !taken) return {};
+  if (!look_->doubts().empty()) {
+    if (auto ok = turn_until(monotonic() + kSecondLook, &LiveSession::doubts_settled); !ok) return ok;
+    if (auto ok = source_->snapshot(pipeline_); !ok) return ok;
+    if (auto ok = take_all(); !ok) return ok;
+    if (auto taken = look_->take(pipeline_.tracker()); !taken) return {};
+  }
+  if (auto ok = take_all(); !ok) return ok;  // closes that happened while it looked
+  look_->tell(pipeline_.tracker(), pipeline_);
+  searched_ = !look_->has_gaps();
+  return {};
+}
+
+bool LiveSession::doubts_settled() {
+  const auto& open = pipeline_.tracker().sockets();
+  return std::none_of(look_->doubts().begin(), look_->doubts().end(), [&](SocketId id) { return open.contains(id); });
 }
 
 Session LiveSession::session() const {
@@ -288,7 +325,8 @@ Session LiveSession::session() const {
 Result<int> LiveSession::report() {
   const std::string json = session_json(session());
   const Session recorded = parse_session(json);  // what a replay will know, no more
-  const Counters losses = source_->losses();
+  Counters losses = source_->losses();
+  if (!searched_) losses.add(Counter::holders_not_searched);
   const LiveSource::StackCost cost = source_->stack_cost();
   log::info("stacks: " + std::to_string(cost.walked) + " found, " + std::to_string(cost.recalled) + " recalled, " +
             std::to_string(cost.copied) + " finished from a copy; " + std::to_string(cost.rules) + " rules");

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "judge/judge.hpp"
+#include "track/hand_over.hpp"
 
 namespace sockleak {
 namespace {
@@ -45,12 +46,20 @@ class ReportBuilder {
     report.complete = in_.counters.complete();
     std::map<SiteKey, std::size_t> findings;
     for (Finding& finding : judge(in_.tracker, now_, session.judge)) {
-      if (finding.verdict == Verdict::kLeak) report.leaked += finding.leaked;
+      if (finding.counts) report.leaked += finding.leaked;
       findings.emplace(finding.site, report.findings.size());
       report.findings.push_back(resolved(std::move(finding)));
     }
     totals(report);
-    if (in_.every_site) report.sites = sites(report, findings);
+    report.ownerless = ownerless();
+    for (const SnapshotLimit& limit : in_.tracker.limits()) {
+      report.limits.push_back({limit.pid.value, limit.comm, limit.used, limit.limit});
+    }
+    if (in_.every_site) {
+      std::map<SiteKey, std::string> names;
+      report.sites = sites(report, findings, names);
+      report.open_sockets = open_sockets(names);
+    }
     return report;
   }
 
@@ -75,6 +84,29 @@ class ReportBuilder {
     for (const auto& [id, socket] : in_.tracker.sockets()) report.open += socket.unaccepted ? 0 : 1;
   }
 
+  /// What the last snapshot found open and no descriptor refers to.
+  [[nodiscard]] std::vector<ReportOwnerless> ownerless() const {
+    std::map<Cause, std::vector<const SocketRecord*>> by_cause;
+    for (const auto& [id, socket] : in_.tracker.sockets()) {
+      const Plight* plight = in_.tracker.plight(id);
+      if (plight == nullptr || !plight->ownerless || socket.snapshot < in_.tracker.last_snapshot()) continue;
+      by_cause[plight->cause].push_back(&socket);
+    }
+    std::vector<ReportOwnerless> groups;
+    for (auto& [cause, sockets] : by_cause) {
+      std::sort(sockets.begin(), sockets.end(), older);
+      ReportOwnerless& group = groups.emplace_back();
+      group.cause = cause;
+      group.count = sockets.size();
+      if (sockets.size() > kShownSockets) sockets.resize(kShownSockets);
+      for (const SocketRecord* socket : sockets) {
+        group.sockets.push_back({shown(*socket), in_.tracker.plight(socket->id)->evidence});
+      }
+    }
+    std::stable_sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.count > b.count; });
+    return groups;
+  }
+
   [[nodiscard]] ReportFinding resolved(Finding finding) {
     ReportFinding out;
     std::vector<SocketRecord> sockets = std::exchange(finding.sockets, {});
@@ -91,7 +123,7 @@ class ReportBuilder {
       if (socket.addresses.remote.port != 0) ++peers[peer_of(socket)];
     }
     out.peers = by_count(peers);
-    out.creators = creators(sockets);
+    out.creators = creators(finding.listeners.empty() ? sockets : finding.listeners);
     out.closed_at = closes(finding.closed_at);
     out.last_touched_at = touches(sockets);
     out.finding = std::move(finding);
@@ -180,12 +212,15 @@ class ReportBuilder {
     return out;
   }
 
-  [[nodiscard]] std::vector<ReportFinding> sites(const Report& report, const std::map<SiteKey, std::size_t>& findings) {
+  /// `names`: their fingerprints.
+  [[nodiscard]] std::vector<ReportFinding> sites(const Report& report, const std::map<SiteKey, std::size_t>& findings,
+                                                 std::map<SiteKey, std::string>& names) {
     std::vector<ReportFinding> out;
     for (const auto& [key, site] : in_.tracker.sites()) {
       if (site.created == 0) continue;  // all of its sockets turned out to belong elsewhere
       if (const auto found = findings.find(key); found != findings.end()) {
         out.push_back(report.findings[found->second]);
+        names[key] = out.back().site;
         continue;
       }
       Finding finding;
@@ -194,6 +229,39 @@ class ReportBuilder {
       finding.closed = site.closed;
       finding.closed_at = by_count(site.close_paths);
       out.push_back(resolved(std::move(finding)));
+      names[key] = out.back().site;
+    }
+    return out;
+  }
+
+  [[nodiscard]] std::vector<ReportOpenSocket> open_sockets(const std::map<SiteKey, std::string>& names) const {
+    std::vector<const SocketRecord*> open;
+    for (const auto& [id, socket] : in_.tracker.sockets()) {
+      if (in_.tracker.last_snapshot() != 0 && socket.snapshot >= in_.tracker.last_snapshot()) open.push_back(&socket);
+    }
+    std::sort(open.begin(), open.end(), older);
+    if (open.size() > kShownOpenSockets) open.resize(kShownOpenSockets);
+    std::vector<ReportOpenSocket> rows;
+    rows.reserve(open.size());
+    for (const SocketRecord* socket : open) {
+      ReportOpenSocket& row = rows.emplace_back();
+      row.socket = shown(*socket);
+      const auto name = names.find(Tracker::site_of(*socket));
+      if (!socket->unaccepted && name != names.end()) row.site = name->second;
+      if (const Plight* plight = in_.tracker.plight(socket->id)) row.cause = to_string(plight->cause);
+    }
+    return rows;
+  }
+
+  [[nodiscard]] static bool older(const SocketRecord* a, const SocketRecord* b) {
+    return std::tie(a->created, a->id) < std::tie(b->created, b->id);
+  }
+
+  /// A copy that knows how each holder came by it.
+  [[nodiscard]] ReportSocket shown(const SocketRecord& socket) const {
+    ReportSocket out{socket, seconds(now_ - socket.created)};
+    for (Holder& holder : out.record.holders) {
+      holder.handed_over = hand_over_to(holder.process, socket, in_.tracker.processes());
     }
     return out;
   }

@@ -13,13 +13,16 @@ namespace sockleak {
 /// Sockets shown per finding; `leaked` counts all of them.
 inline constexpr std::size_t kShownSockets = 100;
 
+/// Rows of the table of open sockets; `totals.open` counts all.
+inline constexpr std::size_t kShownOpenSockets = 100'000;
+
 struct ReportInput {
   const Session& session;
   const Tracker& tracker;
   const StackStore& stacks;
   Symbolizer& symbolizer;
   Counters counters;        // of the source and of the pipeline
-  bool every_site = false;  // fill Report::sites
+  bool every_site = false;  // fill Report::sites and Report::open_sockets
 };
 
 /// Judges as of the newest event.

@@ -28,8 +28,6 @@ namespace sockleak {
 namespace {
 
 constexpr int kLimitExceeded = 1;
-// A close that is just happening, and io_uring's teardown, take less (8 to 22 ms were measured).
-constexpr Duration kSecondLook = std::chrono::seconds(1);
 
 Duration monotonic() {
   timespec time{};
@@ -109,7 +107,7 @@ class Scan {
   Filter filter_;
   Signals signals_;
   ProgressLine progress_line_;
-  Progress progress_;
+  ScanProgress progress_;
   std::optional<KernelWalk> kernel_;
   std::vector<PortReport> earlier_;
   Duration earlier_at_{};
@@ -136,20 +134,12 @@ Result<Snapshot> Scan::take() {
 Result<Snapshot> Scan::take_confirmed() {
   auto first = take();
   if (!first) return first;
-  std::unordered_map<std::uint64_t, Cause> doubtful;
-  for (const ScanSocket& socket : first->sockets) {
-    if (needs_confirmation(socket.cause)) doubtful.emplace(socket.cookie.value, socket.cause);
-  }
-  if (doubtful.empty() || !wait(kSecondLook)) return first;
+  const bool doubtful = std::any_of(first->sockets.begin(), first->sockets.end(),
+                                    [](const ScanSocket& socket) { return needs_confirmation(socket.cause); });
+  if (!doubtful || !wait(kSecondLook)) return first;
   auto second = take();
   if (!second) return second;
-  for (ScanSocket& socket : second->sockets) {
-    if (!needs_confirmation(socket.cause)) continue;
-    const auto before = doubtful.find(socket.cookie.value);
-    if (before != doubtful.end() && before->second == socket.cause) continue;
-    socket.cause = Cause::kUnknown;
-    socket.evidence = "seen without a holder only once: it may be closing";
-  }
+  distrust_unrepeated(*second, *first);
   return second;
 }
 

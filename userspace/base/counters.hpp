@@ -35,6 +35,8 @@ namespace sockleak {
   X(records_unknown, 0, "records of an unknown type, skipped")                                                \
   X(sockets_evicted, 1, "sockets forgotten because the table was full")                                       \
   X(closes_without_open, 0, "closes of sockets that were never seen opened")                                  \
+  X(hand_overs_cut, 0, "messages with more descriptors than are looked at")                                   \
+  X(holders_not_searched, 0, "final looks that could not look everywhere for holders without a descriptor")   \
   X(snapshots_incomplete, 1, "snapshots of the kernel's tables that could not be read to the end")            \
   X(recording_cut, 1, "recordings that end in the middle")                                                    \
   X(mappings_lost, 0, "memory-map changes lost because the perf ring was full")                               \

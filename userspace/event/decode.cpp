@@ -40,8 +40,9 @@ constexpr std::uint8_t kIpprotoIcmpV6 = 58;
 }
 
 /// comm is filled by bpf_get_current_comm: usually, not necessarily, NUL-terminated.
-[[nodiscard]] std::string text_of(const char (&comm)[SL_COMM_LEN]) {
-  return {comm, std::find(std::begin(comm), std::end(comm), '\0')};
+template <std::size_t kSize>
+[[nodiscard]] std::string text_of(const char (&text)[kSize]) {
+  return {text, std::find(std::begin(text), std::end(text), '\0')};
 }
 
 [[nodiscard]] WalkEnd walk_end_of(std::uint32_t end) {
@@ -54,6 +55,15 @@ constexpr std::uint8_t kIpprotoIcmpV6 = 58;
 
 [[nodiscard]] CloseHow how_of(std::uint8_t how) {
   return how >= SL_CLOSE_CALL && how <= SL_CLOSE_ASYNC ? static_cast<CloseHow>(how) : CloseHow::kAsync;
+}
+
+/// Before version 3 descriptors were the only holders, and said nothing.
+[[nodiscard]] Via via_of(std::uint8_t via) {
+  return via >= SL_VIA_FD && via <= SL_VIA_SLEEPER ? static_cast<Via>(via) : Via::kDescriptor;
+}
+
+[[nodiscard]] Cause cause_of(std::uint8_t cause) {
+  return cause <= SL_CAUSE_UNKNOWN ? static_cast<Cause>(cause) : Cause::kUnknown;
 }
 
 [[nodiscard]] Family family_of(std::uint16_t family) {
@@ -171,7 +181,8 @@ Event to_event(const sl_process_forked& w) {
   return ProcessForked{.time = time_of(w.header),
                        .parent = task_of(w.header),
                        .child = {Pid{w.child_tgid}, w.child_start_ns},
-                       .comm = text_of(w.comm)};
+                       .comm = text_of(w.comm),
+                       .shares_files = (w.header.flags & SL_FORK_SHARES_FILES) != 0};
 }
 
 Event to_event(const sl_process_execed& w) {
@@ -184,6 +195,14 @@ Event to_event(const sl_process_exited& w) {
 
 Event to_event(const sl_process_freed& w) {
   return ProcessFreed{.time = time_of(w.header), .process = process_of(w.header)};
+}
+
+Event to_event(const sl_descriptor_received& w) {
+  return DescriptorReceived{.time = time_of(w.header),
+                            .task = task_of(w.header),
+                            .socket = SocketId{w.cookie},
+                            .fd = Fd{w.fd},
+                            .how = w.how == SL_RECEIVED_PIDFD ? Received::kPidfd : Received::kMessage};
 }
 
 Event to_event(const sl_snapshot_socket& w) {
@@ -211,7 +230,26 @@ Event to_event(const sl_snapshot_holder& w) {
                         .rx_bytes = w.rx_bytes,
                         .tx_bytes = w.tx_bytes,
                         .netns = NetnsId{w.netns},
-                        .addresses = addresses_of(w.tuple)};
+                        .addresses = addresses_of(w.tuple),
+                        .via = via_of(w.via)};
+}
+
+Event to_event(const sl_snapshot_cause& w) {
+  return SnapshotCause{.time = time_of(w.header),
+                       .socket = SocketId{w.cookie},
+                       .cause = cause_of(w.cause),
+                       .ownerless = w.ownerless != 0,
+                       .evidence = text_of(w.evidence),
+                       .waiting = w.waiting,
+                       .backlog = w.backlog};
+}
+
+Event to_event(const sl_snapshot_limit& w) {
+  return SnapshotLimit{.time = time_of(w.header),
+                       .pid = Pid{w.header.tgid},
+                       .comm = text_of(w.comm),
+                       .used = w.used,
+                       .limit = w.limit};
 }
 
 /// Marks are shared by two record types each.
@@ -270,10 +308,16 @@ Decoded decode(std::span<const std::byte> record) {
       return read<sl_process_exited>(record);
     case SL_PROCESS_FREED:
       return read<sl_process_freed>(record);
+    case SL_DESCRIPTOR_RECEIVED:
+      return read<sl_descriptor_received>(record);
     case SL_SNAPSHOT_SOCKET:
       return read<sl_snapshot_socket>(record);
     case SL_SNAPSHOT_HOLDER:
       return read<sl_snapshot_holder>(record);
+    case SL_SNAPSHOT_CAUSE:
+      return read<sl_snapshot_cause>(record);
+    case SL_SNAPSHOT_LIMIT:
+      return read<sl_snapshot_limit>(record);
     case SL_SNAPSHOT_BEGIN:
     case SL_SNAPSHOT_END:
       return read<sl_snapshot_mark>(record);

@@ -9,6 +9,7 @@
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "event/cause.hpp"
 #include "stack/stack.hpp"
 
 namespace sockleak {
@@ -51,6 +52,9 @@ struct Task {
 enum class CloseHow : std::uint8_t { kCall = 1, kExit, kExec, kAsync };
 [[nodiscard]] const char* to_string(CloseHow how);  // "close" | "exit" | "exec" | "async"
 
+/// How a process got a descriptor that another one had.
+enum class Received : std::uint8_t { kMessage = 1, kPidfd };
+
 struct SessionBegan { KernelTime time; };
 struct CommandEnded { KernelTime time; Task task; int wait_status; };
 
@@ -82,10 +86,16 @@ struct SocketTouched { KernelTime time; SocketId socket; Touch touch; };
 
 struct SocketDestroyed { KernelTime time; SocketId socket; };
 
-struct ProcessForked { KernelTime time; Task parent; ProcessId child; std::string comm; };
+struct ProcessForked {
+  KernelTime time; Task parent; ProcessId child; std::string comm;
+  bool shares_files = false;  // one descriptor table for both
+};
 struct ProcessExeced { KernelTime time; Task task; std::string comm; };
 struct ProcessExited { KernelTime time; Task task; int wait_status; };
 struct ProcessFreed { KernelTime time; ProcessId process; };
+
+/// Not told of every way.
+struct DescriptorReceived { KernelTime time; Task task; SocketId socket; Fd fd; Received how; };
 
 struct SnapshotBegan { KernelTime time; };
 struct SnapshotSocket {
@@ -96,11 +106,20 @@ struct SnapshotHolder {
   KernelTime time; Task task; std::string comm; Fd fd; bool close_on_exec;
   SocketId socket; SocketId listener; std::uint64_t inode; TcpState state;
   std::uint64_t rx_bytes; std::uint64_t tx_bytes; NetnsId netns; Addresses addresses;
+  Via via = Via::kDescriptor;  // others come after SnapshotEnded, with a fd that says where
 };
 struct SnapshotEnded { KernelTime time; bool complete; };
+/// After a snapshot: why the socket is there if no descriptor says so; of a listener, its queue.
+struct SnapshotCause {
+  KernelTime time; SocketId socket; Cause cause; bool ownerless; std::string evidence;
+  std::uint32_t waiting; std::uint32_t backlog;
+};
+/// After a snapshot: a process that is near its limit of descriptors.
+struct SnapshotLimit { KernelTime time; Pid pid; std::string comm; std::uint64_t used; std::uint64_t limit; };
 
 using Event = std::variant<SessionBegan, CommandEnded, SocketCreated, SocketAccepted, StateChanged, SocketClosed,
                            SocketDestroyed, ProcessForked, ProcessExeced, ProcessExited, ProcessFreed, SnapshotBegan,
-                           SnapshotSocket, SnapshotHolder, SnapshotEnded, SocketTouched>;
+                           DescriptorReceived, SnapshotSocket, SnapshotHolder, SnapshotEnded, SnapshotCause, SnapshotLimit,
+                           SocketTouched>;
 
 }  // namespace sockleak

@@ -1,6 +1,5 @@
 // close-wait: the peer has sent its FIN, which only our close() can answer, and for a long time nobody did.
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,7 +17,6 @@ constexpr double kFirstConnected = 0.6;
 constexpr double kPerConnected = 0.05;
 constexpr double kMostConnected = 0.95;
 constexpr double kPlateau = 0.6;
-constexpr std::size_t kPlateauWindows = 4;
 // Who opened a socket from before we came is unknown, so that one may be a pool's.
 constexpr double kOneBeforeAttach = 0.7;
 constexpr double kManyBeforeAttach = 0.9;
@@ -27,13 +25,6 @@ constexpr std::size_t kManyCount = 3;
 /// When the duty to close began: the FIN, or the accept if that came later.
 [[nodiscard]] KernelTime due_since(const SocketRecord& socket) {
   return std::max(*socket.close_wait_since, socket.created);
-}
-
-/// The number of live sockets did not rise in the last windows.
-[[nodiscard]] bool is_plateau(const SiteView& view) {
-  const auto minima = view.site.live_minima.ended(view.now);
-  if (minima.size() < kPlateauWindows) return false;
-  return std::is_sorted(minima.end() - kPlateauWindows, minima.end(), std::greater<>());
 }
 
 [[nodiscard]] double confidence_of(const SiteView& view, std::size_t count) {

@@ -23,12 +23,14 @@ struct Finding {
   SiteKey site;
   Verdict verdict = Verdict::kSuspect;
   double confidence = 0;   // of all rules together
+  bool counts = false;     // among the leaked sockets of the report: sure enough, and somebody's fault here
   std::uint64_t created = 0;
   std::uint64_t closed = 0;
   std::uint64_t leaked = 0;
   double leaked_per_minute = 0;
   std::vector<Evidence> evidence;
   std::vector<SocketRecord> sockets;  // the leaked ones, oldest first; may be fewer than `leaked`
+  std::vector<SocketRecord> listeners;  // of kOwnerless: whose accept queues the sockets wait in
   Duration median_lifetime{};         // of closed siblings; zero = none
   Duration longest_lifetime{};
   std::vector<std::pair<ClosePath, std::uint64_t>> closed_at;  // siblings', most frequent first

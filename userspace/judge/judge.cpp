@@ -9,10 +9,18 @@
 #include <tuple>
 #include <utility>
 
+#include "track/hand_over.hpp"
+
 namespace sockleak {
 namespace {
 
-using OpenSockets = std::map<SiteKey, std::vector<const SocketRecord*>>;
+using Sockets = std::vector<const SocketRecord*>;
+
+/// By site: the sockets that the last complete snapshot, or a later one as far as it went, still found open, and those
+/// that it found in the accept queues of the site's listeners.
+struct Confirmed {
+  std::map<SiteKey, Sockets> open, waiting;
+};
 
 // Confidences are sums of decimal fractions: 0.5 + 6 * 0.05 must count as 0.8.
 constexpr double kRounding = 1e-9;
@@ -21,16 +29,21 @@ constexpr double kRounding = 1e-9;
   return std::tie(a->created, a->id) < std::tie(b->created, b->id);
 }
 
-/// The sockets that the last complete snapshot, or a later one as far as it went, still found open.
-[[nodiscard]] OpenSockets confirmed_sockets(const Tracker& tracker) {
-  OpenSockets open;
-  if (tracker.last_snapshot() == 0) return open;
+[[nodiscard]] Confirmed confirmed_sockets(const Tracker& tracker) {
+  Confirmed confirmed;
+  if (tracker.last_snapshot() == 0) return confirmed;
   for (const auto& [id, socket] : tracker.sockets()) {
-    if (socket.snapshot < tracker.last_snapshot() || socket.unaccepted) continue;
-    open[Tracker::site_of(socket)].push_back(&socket);
+    if (socket.snapshot < tracker.last_snapshot()) continue;
+    if (!socket.unaccepted) {
+      confirmed.open[Tracker::site_of(socket)].push_back(&socket);
+    } else if (const auto listener = tracker.sockets().find(socket.listener); listener != tracker.sockets().end()) {
+      confirmed.waiting[Tracker::site_of(listener->second)].push_back(&socket);
+    }
   }
-  for (auto& [key, sockets] : open) std::sort(sockets.begin(), sockets.end(), older);
-  return open;
+  for (auto* sites : {&confirmed.open, &confirmed.waiting}) {
+    for (auto& [key, sockets] : *sites) std::sort(sockets.begin(), sockets.end(), older);
+  }
+  return confirmed;
 }
 
 /// 1 - the probability that every rule is wrong, were they independent.
@@ -41,7 +54,7 @@ constexpr double kRounding = 1e-9;
   return 1 - all_wrong;
 }
 
-void add_leaked(Finding& finding, const std::vector<Accusation>& accusations) {
+void add_leaked(Finding& finding, const std::vector<Accusation>& accusations, const ProcessTree& processes) {
   std::vector<const SocketRecord*> accused;
   std::uint64_t not_kept = 0;
   for (const Accusation& accusation : accusations) {
@@ -52,7 +65,10 @@ void add_leaked(Finding& finding, const std::vector<Accusation>& accusations) {
   const auto same = [](const SocketRecord* a, const SocketRecord* b) { return a->id == b->id; };
   accused.erase(std::unique(accused.begin(), accused.end(), same), accused.end());
   finding.sockets.reserve(accused.size());
-  for (const SocketRecord* socket : accused) finding.sockets.push_back(*socket);
+  for (const SocketRecord* socket : accused) {
+    SocketRecord& kept = finding.sockets.emplace_back(*socket);
+    for (Holder& holder : kept.holders) holder.handed_over = hand_over_to(holder.process, kept, processes);
+  }
   finding.leaked = accused.size() + not_kept;
 }
 
@@ -78,6 +94,51 @@ constexpr Duration kShortestForRate = std::chrono::seconds(10);
   return static_cast<double>(count) * 60 / seconds(session);
 }
 
+[[nodiscard]] const Sockets& of_site(const std::map<SiteKey, Sockets>& sites, const SiteKey& key) {
+  static const Sockets none;
+  const auto found = sites.find(key);
+  return found == sites.end() ? none : found->second;
+}
+
+/// Whether one rule alone accuses every socket that is accused at all.
+[[nodiscard]] bool all_by(const char* rule, const std::vector<Accusation>& accusations, std::uint64_t leaked) {
+  return std::any_of(accusations.begin(), accusations.end(), [&](const Accusation& accusation) {
+    return accusation.evidence.rule == rule && accusation.count == leaked;
+  });
+}
+
+[[nodiscard]] Finding finding_of(const SiteView& view, std::vector<Accusation> accusations,
+                                 const JudgeOptions& options) {
+  Finding finding;
+  finding.site = view.key;
+  finding.confidence = together(accusations);
+  finding.created = view.site.created;
+  add_leaked(finding, accusations, view.tracker.processes());
+  add_closed(finding, view.site, options);
+  finding.counts = finding.confidence + kRounding >= options.leak_confidence;
+  finding.verdict = all_by("outlived-creator", accusations, finding.leaked) ? Verdict::kInherited
+                    : finding.counts                                        ? Verdict::kLeak
+                                                                            : Verdict::kSuspect;
+  finding.leaked_per_minute = per_minute(finding.leaked, view.tracker, view.now);
+  for (Accusation& accusation : accusations) finding.evidence.push_back(std::move(accusation.evidence));
+  finding.median_lifetime = view.site.lifetimes.quantile(0.5);
+  finding.longest_lifetime = view.site.lifetimes.longest();
+  return finding;
+}
+
+/// Connections that nobody has accepted are no leak of descriptors.
+[[nodiscard]] Finding finding_of_queue(const SiteView& view, Accusation accusation) {
+  Finding finding;
+  finding.site = view.key;
+  finding.verdict = Verdict::kOwnerless;
+  finding.confidence = accusation.evidence.confidence;
+  add_leaked(finding, {accusation}, view.tracker.processes());
+  finding.created = finding.leaked;
+  for (const SocketRecord* listener : view.open) finding.listeners.push_back(*listener);
+  finding.evidence.push_back(std::move(accusation.evidence));
+  return finding;
+}
+
 [[nodiscard]] bool worse(const Finding& a, const Finding& b) {
   return std::tie(a.verdict, b.leaked, b.created, a.site) < std::tie(b.verdict, a.leaked, a.created, b.site);
 }
@@ -85,30 +146,22 @@ constexpr Duration kShortestForRate = std::chrono::seconds(10);
 }  // namespace
 
 std::vector<Finding> judge(const Tracker& tracker, KernelTime now, const JudgeOptions& options) {
-  const std::array rules{make_close_wait_rule(), make_open_at_exit_rule(), make_growth_rule()};
-  const OpenSockets open = confirmed_sockets(tracker);
-  const std::vector<const SocketRecord*> none;
+  const std::array rules{make_close_wait_rule(), make_open_at_exit_rule(), make_growth_rule(), make_invisible_rule(),
+                         make_outlived_creator_rule()};
+  const auto unaccepted = make_unaccepted_rule();
+  const Confirmed confirmed = confirmed_sockets(tracker);
   std::vector<Finding> findings;
   for (const auto& [key, site] : tracker.sites()) {
-    const auto confirmed = open.find(key);
-    const SiteView view{key, site, confirmed == open.end() ? none : confirmed->second, now};
+    const SiteView view{key, site, of_site(confirmed.open, key), of_site(confirmed.waiting, key), tracker, now};
     std::vector<Accusation> accusations;
     for (const auto& rule : rules) {
       if (auto accusation = rule->inspect(view, options)) accusations.push_back(std::move(*accusation));
     }
-    if (accusations.empty()) continue;
-    Finding finding;
-    finding.site = key;
-    finding.confidence = together(accusations);
-    finding.verdict = finding.confidence + kRounding >= options.leak_confidence ? Verdict::kLeak : Verdict::kSuspect;
-    finding.created = site.created;
-    add_leaked(finding, accusations);
-    add_closed(finding, site, options);
-    finding.leaked_per_minute = per_minute(finding.leaked, tracker, now);
-    for (Accusation& accusation : accusations) finding.evidence.push_back(std::move(accusation.evidence));
-    finding.median_lifetime = site.lifetimes.quantile(0.5);
-    finding.longest_lifetime = site.lifetimes.longest();
-    findings.push_back(std::move(finding));
+    if (!accusations.empty()) findings.push_back(finding_of(view, std::move(accusations), options));
+    // Other sockets than the site's own: a finding of its own.
+    if (auto waiting = unaccepted->inspect(view, options)) {
+      findings.push_back(finding_of_queue(view, std::move(*waiting)));
+    }
   }
   std::sort(findings.begin(), findings.end(), worse);
   return findings;

@@ -12,7 +12,7 @@
 namespace sockleak {
 
 struct JudgeOptions {
-  Duration older = std::chrono::seconds(10);  // close-wait: how long a peer's FIN may stay unanswered
+  Duration older = std::chrono::seconds(10);  // how long a peer's FIN may stay unanswered, a connection unaccepted ...
   std::size_t growth_windows = 4;             // growth: windows in a row that must rise
   bool at_exit = false;                       // open-at-exit: judge what processes left open at their end
   double leak_confidence = 0.8;               // from here on a suspect is called a leak
@@ -22,9 +22,14 @@ struct JudgeOptions {
 struct SiteView {
   const SiteKey& key;
   const Site& site;
-  const std::vector<const SocketRecord*>& open;  // confirmed by the last snapshot, oldest first
+  const std::vector<const SocketRecord*>& open;     // confirmed by the last snapshot, oldest first
+  const std::vector<const SocketRecord*>& waiting;  // likewise, in the accept queues of the site's listeners
+  const Tracker& tracker;
   KernelTime now;
 };
+
+/// The number of live sockets did not rise in the last windows.
+[[nodiscard]] bool is_plateau(const SiteView& view);
 
 struct Accusation {
   Evidence evidence;
@@ -41,5 +46,8 @@ class Rule {
 std::unique_ptr<Rule> make_close_wait_rule();
 std::unique_ptr<Rule> make_open_at_exit_rule();
 std::unique_ptr<Rule> make_growth_rule();
+std::unique_ptr<Rule> make_invisible_rule();
+std::unique_ptr<Rule> make_outlived_creator_rule();
+std::unique_ptr<Rule> make_unaccepted_rule();
 
 }  // namespace sockleak

@@ -71,14 +71,22 @@ constexpr int kIndent = 2;
           {"tid", holder.tid.value},
           {"comm", text_or_null(holder.comm)},
           {"fd", holder.fd.value},
-          {"via", "fd"},
-          {"cloexec", holder.close_on_exec}};
+          {"via", holder.via == Via::kRequest ? "io_uring" : to_string(holder.via)},
+          {"cloexec", holder.close_on_exec},
+          {"handed_over", text_or_null(to_string(holder.handed_over))}};
+}
+
+/// A call that sleeps and a task that exits hold no socket that could be found there: the cause tells of them.
+[[nodiscard]] bool is_place(const Holder& holder) {
+  return holder.via != Via::kSleeper && holder.via != Via::kEndingTask;
 }
 
 [[nodiscard]] Json socket_json(const ReportSocket& socket) {
   const SocketRecord& record = socket.record;
   Json holders = Json::array();
-  for (const Holder& holder : record.holders) holders.push_back(holder_json(holder));
+  for (const Holder& holder : record.holders) {
+    if (is_place(holder)) holders.push_back(holder_json(holder));
+  }
   return {{"cookie", record.id.value},
           {"protocol", to_string(record.addresses.protocol)},
           {"state", to_string(record.state)},
@@ -168,6 +176,44 @@ constexpr int kIndent = 2;
   return out;
 }
 
+[[nodiscard]] Json ownerless_json(const Report& report) {
+  Json out = Json::array();
+  for (const ReportOwnerless& group : report.ownerless) {
+    for (const ReportOwnerless::Socket& socket : group.sockets) {
+      Json entry = socket_json(socket.socket);
+      entry["cause"] = to_string(group.cause);
+      entry["evidence"] = text_or_null(socket.evidence);
+      entry["remedy"] = text_or_null(remedy_for(group.cause));
+      out.push_back(std::move(entry));
+    }
+  }
+  return out;
+}
+
+[[nodiscard]] Json open_socket_json(const ReportOpenSocket& row) {
+  const SocketRecord& record = row.socket.record;
+  Json out = socket_json(row.socket);
+  out["origin"] = to_string(record.origin);
+  out["accepted"] = !record.unaccepted;
+  out["site"] = text_or_null(row.site);
+  out["cause"] = text_or_null(row.cause);
+  out["creator"] = nullptr;
+  if (record.creator.process.pid.value != 0) {
+    out["creator"] = Json{{"pid", record.creator.process.pid.value}, {"tid", record.creator.tid.value},
+                          {"thread", text_or_null(record.comm)}};
+  }
+  return out;
+}
+
+[[nodiscard]] Json limits_json(const Report& report) {
+  Json out = Json::array();
+  for (const ReportLimit& limit : report.limits) {
+    out.push_back(
+        Json{{"pid", limit.pid}, {"comm", text_or_null(limit.comm)}, {"fds", limit.used}, {"rlimit", limit.limit}});
+  }
+  return out;
+}
+
 [[nodiscard]] Json completeness_json(const Report& report) {
   Json counters = Json::object();
   for (std::size_t i = 0; i < kCounterFacts.size(); ++i) {
@@ -183,6 +229,8 @@ std::string write_json(const Report& report) {
   for (const HookChoice& choice : report.hooks) hooks[valid_utf8(choice.need)] = valid_utf8(choice.hook);
   Json findings = Json::array();
   for (const ReportFinding& finding : report.findings) findings.push_back(finding_json(finding));
+  std::uint64_t ownerless = 0;
+  for (const ReportOwnerless& group : report.ownerless) ownerless += group.count;
 
   Json out{
       {"schema", "sockleak.report/1"},
@@ -199,15 +247,19 @@ std::string write_json(const Report& report) {
       {"hooks", std::move(hooks)},
       {"completeness", completeness_json(report)},
       {"totals",
-       {{"created", report.created}, {"closed", report.closed}, {"open", report.open}, {"leaked", report.leaked}}},
+       {{"created", report.created}, {"closed", report.closed}, {"open", report.open}, {"leaked", report.leaked},
+        {"ownerless", ownerless}}},
       {"findings", std::move(findings)},
-      {"ownerless", Json::array()},
+      {"ownerless", ownerless_json(report)},
       {"ports", Json::array()},
-      {"limits", Json::array()}};
+      {"limits", limits_json(report)}};
   if (report.sites) {
     Json sites = Json::array();
     for (const ReportFinding& site : *report.sites) sites.push_back(finding_json(site));
     out["sites"] = std::move(sites);
+    Json open = Json::array();
+    for (const ReportOpenSocket& row : report.open_sockets) open.push_back(open_socket_json(row));
+    out["open_sockets"] = std::move(open);
   }
   return out.dump(kIndent, ' ', true) + '\n';
 }

@@ -50,8 +50,25 @@ constexpr std::size_t kBriefProcesses = 4;
 /// Descriptors of one process on the finding's sockets.
 struct HeldBy {
   std::string comm;
+  HandOver handed_over = HandOver::kNone;
   std::set<std::int32_t> descriptors;
 };
+
+/// Before the name of the process; empty = nothing worth a word.
+[[nodiscard]] const char* hand_over_words(HandOver how) {
+  switch (how) {
+    case HandOver::kFork:
+      return "inherited by ";
+    case HandOver::kForkExec:
+      return "inherited without CLOEXEC by ";
+    case HandOver::kScmRights:
+      return "received through SCM_RIGHTS by ";
+    case HandOver::kPidfdGetfd:
+      return "taken with pidfd_getfd by ";
+    default:
+      return "";
+  }
+}
 
 [[nodiscard]] std::string held_text(const std::map<std::uint32_t, HeldBy>& processes, bool verbose, bool more) {
   std::string out;
@@ -59,7 +76,7 @@ struct HeldBy {
   for (const auto& [pid, held] : processes) {
     if (!verbose && shown == kBriefProcesses) return out + and_others(processes.size() - shown + 1);
     if (shown++ != 0) out += kDot;
-    out += process_text(held.comm, pid) + " fd ";
+    out += hand_over_words(held.handed_over) + process_text(held.comm, pid) + " fd ";
     std::size_t fds = 0;
     for (const std::int32_t fd : held.descriptors) {
       if (!verbose && fds == kBriefDescriptors) break;
@@ -68,6 +85,46 @@ struct HeldBy {
     }
     if (more || fds < held.descriptors.size()) out += " …";
   }
+  return out;
+}
+
+/// A holder that has no descriptor.
+[[nodiscard]] std::string kept_text(const Holder& holder) {
+  const std::string process = process_text(holder.comm, holder.process.pid.value);
+  switch (holder.via) {
+    case Via::kRingSlot:
+      return "io_uring slot " + std::to_string(holder.fd.value) + " of " + process;
+    case Via::kRequest:
+      return "an io_uring request of " + process;
+    case Via::kInFlight:
+      if (holder.process.pid.value == 0) return "a message in the queue of a unix socket that nobody holds";
+      return "a message that " + process + " has not received from its fd " + std::to_string(holder.fd.value);
+    case Via::kMapping:
+      return "a mapping of " + process;
+    case Via::kEndingTask:
+      return process + ", which does not end its exit";
+    case Via::kSleeper:
+      return "a call that thread " + std::to_string(holder.tid.value) + " of " + process + " sleeps in";
+    case Via::kDescriptor:
+      break;
+  }
+  return process + " fd " + std::to_string(holder.fd.value);
+}
+
+/// Everything that keeps the sockets apart from descriptors, each once.
+[[nodiscard]] std::string kept_texts(const ReportFinding& finding, bool verbose) {
+  std::vector<std::string> all;
+  for (const ReportSocket& socket : finding.sockets) {
+    for (const Holder& holder : socket.record.holders) {
+      if (holder.via == Via::kDescriptor) continue;
+      std::string text = kept_text(holder);
+      if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(std::move(text));
+    }
+  }
+  std::string out;
+  const std::size_t shown = verbose ? all.size() : std::min(all.size(), kBriefProcesses);
+  for (std::size_t i = 0; i < shown; ++i) out += (i == 0 ? "" : kDot) + all[i];
+  if (shown < all.size()) out += and_others(all.size() - shown + 1);
   return out;
 }
 
@@ -89,7 +146,7 @@ std::string rate_text(double per_minute) {
 std::string traffic_text(const ReportFinding& finding) {
   const SiteKey& site = finding.finding.site;
   std::string out = site.protocol == Protocol::kNone ? "unknown protocol" : upper(to_string(site.protocol));
-  if (site.origin != Origin::kAccept) {
+  if (site.origin != Origin::kAccept && finding.finding.verdict != Verdict::kOwnerless) {
     const char* preposition = site.origin == Origin::kBeforeAttach ? " with " : " to ";
     if (!finding.peers.empty()) {
       out += preposition + escape_terminal(to_string(finding.peers.front().first)) + and_others(finding.peers.size());
@@ -146,6 +203,7 @@ std::string holders_text(const ReportFinding& finding, bool verbose) {
   std::map<std::uint32_t, HeldBy> others;
   for (const ReportSocket& socket : finding.sockets) {
     for (const Holder& holder : socket.record.holders) {
+      if (holder.via != Via::kDescriptor) continue;
       const std::uint32_t pid = holder.process.pid.value;
       // Without a known creator nobody is "another" process.
       const bool is_own = std::all_of(finding.creators.begin(), finding.creators.end(),
@@ -154,19 +212,23 @@ std::string holders_text(const ReportFinding& finding, bool verbose) {
                                       [pid](const ReportCreator& creator) { return creator.pid == pid; });
       HeldBy& held = (is_own ? own : others)[pid];
       held.comm = holder.comm;
+      held.handed_over = holder.handed_over;
       held.descriptors.insert(holder.fd.value);
     }
   }
   const bool more = finding.sockets.size() < finding.finding.leaked;
+  const std::string kept = kept_texts(finding, verbose);
   if (own.empty() && others.empty()) {
+    if (!kept.empty()) return kept;
     if (finding.sockets.empty()) return {};
     if (finding.sockets.front().record.unaccepted) return "nobody yet: they wait in the listener's accept queue";
     if (accused_by(finding, "open-at-exit")) return "nobody now: the process has ended";
     return "nobody: no descriptor refers to them";
   }
-  if (own.empty()) return held_text(others, verbose, more) + kDot + "not by the process that opened them";
-  std::string out = held_text(own, verbose, more);
-  if (!others.empty()) out += std::string(kDot) + "also held by " + held_text(others, verbose, more);
+  std::string out = own.empty() ? held_text(others, verbose, more) + kDot + "not by the process that opened them"
+                                : held_text(own, verbose, more);
+  if (!own.empty() && !others.empty()) out += std::string(kDot) + "also held by " + held_text(others, verbose, more);
+  if (!kept.empty()) out += kDot + kept;
   return out;
 }
 
@@ -179,7 +241,7 @@ std::string socket_text(const ReportSocket& socket) {
   out += kDot + ("age " + duration_text(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(age))));
   out += kDot + counted(record.rx_bytes, "byte", "bytes") + " received, " + count_text(record.tx_bytes) + " sent";
   for (const Holder& holder : record.holders) {
-    out += kDot + process_text(holder.comm, holder.process.pid.value) + " fd " + std::to_string(holder.fd.value);
+    out += kDot + kept_text(holder);
   }
   return out;
 }

@@ -83,12 +83,35 @@ namespace {
   return out;
 }
 
+/// What the hand-over of the first socket suggests.
+[[nodiscard]] std::string hand_over_remedy(const ReportFinding& finding) {
+  HandOver how = HandOver::kUnknown;
+  for (const ReportSocket& socket : finding.sockets) {
+    for (const Holder& holder : socket.record.holders) {
+      if (how == HandOver::kUnknown) how = holder.handed_over;
+    }
+  }
+  const std::string keeps = other_holder(finding) + " keeps them open without having opened them: ";
+  if (how == HandOver::kScmRights) return keeps + "it must close what it receives through SCM_RIGHTS";
+  if (how == HandOver::kPidfdGetfd) return keeps + "it must close what it takes with pidfd_getfd";
+  if (how == HandOver::kFork) return keeps + "the child must close the descriptors that it does not use";
+  return keeps + "open with SOCK_CLOEXEC, or close the descriptors it was handed";
+}
+
 [[nodiscard]] std::string close_wait_remedy(const ReportFinding& finding) {
   std::string out = "the peer closed, recv returns 0 ever since and nobody calls close(): ";
   if (const Frame* frame = closing_frame(finding)) {
     return out + "siblings are closed in " + frame_phrase(*frame) + ", the path that sees the end must get there too";
   }
   return out + "close the sockets opened " + opening_phrase(finding) + " once recv returns 0";
+}
+
+[[nodiscard]] std::string invisible_remedy(const ReportFinding& finding) {
+  std::string out = "the connection is over (or never began) and only the descriptor is left: ";
+  if (const Frame* frame = closing_frame(finding)) {
+    return out + "siblings are closed in " + frame_phrase(*frame) + ", the error path must get there too";
+  }
+  return out + "close the sockets opened " + opening_phrase(finding) + " when an operation on them fails";
 }
 
 }  // namespace
@@ -105,6 +128,7 @@ bool held_only_by_others(const ReportFinding& finding) {
   if (!any_creator) return false;
   for (const ReportSocket& socket : finding.sockets) {
     for (const Holder& holder : socket.record.holders) {
+      if (holder.process.pid.value == 0) continue;
       any_holder = true;
       for (const ReportCreator& creator : finding.creators) {
         if (creator.pid == holder.process.pid.value) return false;
@@ -121,11 +145,8 @@ std::string remedy_text(const ReportFinding& finding) {
   if (all_unaccepted(finding)) {
     return "the program does not accept() them: accept until EAGAIN, or close the listener when it is no longer served";
   }
-  if (held_only_by_others(finding)) {
-    return other_holder(finding) +
-           " keeps them open without having opened them: open with SOCK_CLOEXEC, or close the "
-           "descriptors it was handed";
-  }
+  if (held_only_by_others(finding)) return hand_over_remedy(finding);
+  if (accused_by(finding, "invisible")) return invisible_remedy(finding);
   if (!finding.last_touched_at.empty()) {
     if (std::string text = touch_remedy(finding); !text.empty()) return text;
   }

@@ -84,6 +84,30 @@ struct ReportFinding {
   std::vector<ReportSocket> sockets;
 };
 
+/// Sockets that no descriptor refers to, by why they are still there.
+struct ReportOwnerless {
+  Cause cause = Cause::kUnknown;
+  std::uint64_t count = 0;
+  struct Socket {
+    ReportSocket socket;
+    std::string evidence;
+  };
+  std::vector<Socket> sockets;  // oldest first, at most so many as of a finding
+};
+
+/// One row of the table of open sockets.
+struct ReportOpenSocket {
+  ReportSocket socket;
+  std::string site;   // empty: it waits in an accept queue, nobody's code opened it
+  std::string cause;  // empty: a descriptor refers to it
+};
+
+struct ReportLimit {
+  std::uint32_t pid = 0;
+  std::string comm;
+  std::uint64_t used = 0, limit = 0;  // descriptors
+};
+
 struct Report {
   std::string tool_version;
   HostFacts host;
@@ -94,8 +118,12 @@ struct Report {
   bool complete = true;
   std::uint64_t created = 0, closed = 0, open = 0, leaked = 0;
   std::vector<ReportFinding> findings;  // worst first
+  std::vector<ReportOwnerless> ownerless;  // most sockets first
+  std::vector<ReportLimit> limits;         // holders of tracked sockets that are near their RLIMIT_NOFILE
   /// Every site, accused or not, if that was asked for. One without evidence has no verdict.
   std::optional<std::vector<ReportFinding>> sites;
+  /// With them: what the last snapshot found open, oldest first.
+  std::vector<ReportOpenSocket> open_sockets;
 };
 
 }  // namespace sockleak

@@ -18,6 +18,7 @@ constexpr std::size_t kWidth = 120;      // whatever the terminal: a report look
 constexpr std::size_t kHeadlineGap = 3;  // at least, before the confidence
 constexpr std::size_t kLabelWidth = 13;
 constexpr std::size_t kBriefClosePaths = 3;
+constexpr std::size_t kBriefOwnerless = 3;
 
 class TextReport {
  public:
@@ -43,14 +44,28 @@ class TextReport {
     out_ += '\n';
   }
 
+  void ownerless(const ReportOwnerless& group) {
+    out_ += painted("33", "OWNERLESS") + "  " + counted(group.count, "socket", "sockets") + " without a descriptor" +
+            kDot + to_string(group.cause) + '\n';
+    if (!group.sockets.empty() && !group.sockets.front().evidence.empty()) {
+      row("evidence", escape_terminal(group.sockets.front().evidence));
+    }
+    if (remedy_for(group.cause)[0] != '\0') row("remedy", remedy_for(group.cause));
+    const std::size_t shown = verbose_ ? group.sockets.size() : std::min(group.sockets.size(), kBriefOwnerless);
+    for (std::size_t i = 0; i < shown; ++i) row(i == 0 ? "sockets" : "", socket_text(group.sockets[i].socket));
+    if (shown < group.count) row("", "… " + count_text(group.count - shown) + " more");
+    out_ += '\n';
+  }
+
   void not_shown(std::size_t count) { out_ += "… " + counted(count, "more site", "more sites") + " not shown\n\n"; }
 
   void total(const Report& report) {
     std::size_t leaks = 0;
     std::size_t suspects = 0;
     for (const ReportFinding& finding : report.findings) {
-      if (finding.finding.verdict == Verdict::kPool || finding.finding.leaked == 0) continue;
-      ++(finding.finding.verdict == Verdict::kSuspect ? suspects : leaks);
+      const Finding& judged = finding.finding;
+      if (judged.verdict == Verdict::kPool || judged.verdict == Verdict::kOwnerless || judged.leaked == 0) continue;
+      ++(judged.verdict == Verdict::kLeak || judged.counts ? leaks : suspects);
     }
     if (leaks == 0 && report.leaked == 0) {
       out_ += "no leak found";
@@ -98,6 +113,8 @@ class TextReport {
     if (judged.verdict == Verdict::kPool) {
       const std::uint64_t open = judged.created - std::min(judged.closed, judged.created);
       text += count_text(open) + " of " + counted(judged.created, "socket", "sockets") + " kept open";
+    } else if (judged.verdict == Verdict::kOwnerless) {
+      text += counted(judged.leaked, "connection waits", "connections wait") + " for accept()";
     } else {
       text += count_text(judged.leaked) + " of " + counted(judged.created, "socket", "sockets") + " never closed";
     }
@@ -198,6 +215,7 @@ std::string write_text(const Report& report, const TextOptions& options) {
   const std::size_t shown = options.top == 0 ? all : std::min(options.top, all);
   for (std::size_t i = 0; i < shown; ++i) text.finding(report.findings[i]);
   if (shown < all) text.not_shown(all - shown);
+  for (const ReportOwnerless& group : report.ownerless) text.ownerless(group);
   text.total(report);
   if (options.verbose) text.details(report);
   return text.take();

@@ -64,7 +64,8 @@ class Assembly {
       const auto at = index_.find(key(holder.cookie, holder.socket));
       if (at == index_.end()) continue;  // born during the walk, or a unix socket
       ScanHolder out{static_cast<Via>(holder.via), Pid{holder.tgid}, Pid{holder.tid}, Fd{holder.fd},
-                     holder.close_on_exec != 0,    holder.leader_ended != 0, comm_of(holder.comm), holder.container};
+                     holder.close_on_exec != 0,    holder.leader_ended != 0, comm_of(holder.comm), holder.container,
+                     holder.start_ns};
       std::vector<ScanHolder>& holders = snapshot.sockets[at->second].holders;
       if (holder.via == SL_VIA_IN_FLIGHT) name_receiver(holder.container, out);
       // Threads with a table of their own are reported one by one; the same table twice is the same descriptor.
@@ -139,6 +140,7 @@ class Assembly {
     out.files = in.files;
     out.descriptor_limit = in.descriptor_limit;
     out.most_descriptors = in.most_descriptors;
+    out.start_ns = in.start_ns;
     out.pid = Pid{in.tgid};
     out.tid = Pid{in.tid};
     out.exiting = in.exiting != 0;
@@ -153,6 +155,7 @@ class Assembly {
       out.pid = Pid{holder.tgid};
       out.tid = Pid{holder.tid};
       out.comm = comm_of(holder.comm);
+      out.start_ns = holder.start_ns;
       out.place = Fd{holder.fd};
       return;
     }

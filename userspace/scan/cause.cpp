@@ -199,7 +199,7 @@ class Inquiry {
   }
 
   static void hold(ScanSocket& socket, Via via, const ScanTask& task) {
-    const ScanHolder holder{via, task.pid, task.tid, Fd{-1}, false, false, task.comm, 0};
+    const ScanHolder holder{via, task.pid, task.tid, Fd{-1}, false, false, task.comm, 0, task.start_ns};
     if (std::find(socket.holders.begin(), socket.holders.end(), holder) == socket.holders.end()) {
       socket.holders.push_back(holder);
     }
@@ -224,53 +224,26 @@ bool needs_confirmation(Cause cause) {
          cause == Cause::kRingRequest;
 }
 
+void distrust_unrepeated(Snapshot& second, const Snapshot& first) {
+  std::unordered_map<SocketId, Cause> doubtful;
+  for (const ScanSocket& socket : first.sockets) {
+    if (needs_confirmation(socket.cause)) doubtful.emplace(socket.cookie, socket.cause);
+  }
+  for (ScanSocket& socket : second.sockets) {
+    if (!needs_confirmation(socket.cause)) continue;
+    const auto before = doubtful.find(socket.cookie);
+    if (before != doubtful.end() && before->second == socket.cause) continue;
+    socket.cause = Cause::kUnknown;
+    socket.evidence = "seen without a holder only once: it may be closing";
+  }
+}
+
 bool counts_as_ownerless(const ScanSocket& socket) {
   return socket.ownerless == std::optional(true) && socket.cause != Cause::kKernel;
 }
 
 bool is_invisible_to_ss(const ScanSocket& socket) {
   return socket.addresses.protocol == Protocol::kTcp && socket.state == TcpState::kClose && !socket.holders.empty();
-}
-
-const char* remedy_for(Cause cause, bool through_bpf) {
-  switch (cause) {
-    case Cause::kAcceptQueue:
-      return "mend the acceptor: it hangs, is too slow, or accept() fails for lack of descriptors (raise RLIMIT_NOFILE, "
-             "find its leak); restarting it resets the waiting connections";
-    case Cause::kOrphan:
-      return "wait: the kernel gives up by itself (net.ipv4.tcp_orphan_retries, tcp_fin_timeout); a peer with a closed "
-             "window can hold it for minutes";
-    case Cause::kStuckExit:
-      return "the process is dead already, signals do nothing: free the file system it hangs on (umount -f, "
-             "/sys/fs/fuse/connections/N/abort, the NFS server)";
-    case Cause::kInFlight:
-      return "the receiver must call recvmsg(), or close that unix socket";
-    case Cause::kRingSlot:
-      return "the program must close the slot or unregister the files; ending it closes them too";
-    case Cause::kRingRequest:
-      return "the program must cancel the request, or shutdown() the socket before close()";
-    case Cause::kBlockedCall:
-      return "the program must shutdown() the socket before close(); any signal to that thread ends the call";
-    case Cause::kMapping:
-      return "the program must munmap() it";
-    case Cause::kKernel:
-      return "not a leak: unmount, disconnect or remove what uses it (NFS, SMB, iSCSI, NBD, WireGuard ...)";
-    case Cause::kMptcpSubflow:
-      return "wait: it ends with its MPTCP connection, after a minute at most";
-    case Cause::kZombieLeader:
-    case Cause::kUnsharedFiles:
-      return "not a leak by itself: `ss -T` shows it";
-    case Cause::kHidden:
-      return "run as root in the host's pid namespace";
-    case Cause::kUnknown:
-      if (!through_bpf) return "run as root on a kernel from 5.12 on: what keeps it can be found through BPF";
-      return "look for kernel users of the file (NBD, usbip, iSCSI, KCM, sunrpc): end it with their own tools";
-    case Cause::kNone:
-    case Cause::kTimeWait:
-    case Cause::kRequest:
-      return "";
-  }
-  return "";
 }
 
 }  // namespace sockleak

@@ -234,7 +234,7 @@ Result<void> list_sockets(NetnsId id, Snapshot& snapshot) {
 
 }  // namespace
 
-Result<Snapshot> take_through_sock_diag(const Progress& progress) {
+Result<Snapshot> take_through_sock_diag(const ScanProgress& progress) {
   const Duration began = clock_now(CLOCK_MONOTONIC);
   Snapshot snapshot;
   std::uint64_t unreadable = 0;

@@ -7,6 +7,6 @@
 
 namespace sockleak {
 
-[[nodiscard]] Result<Snapshot> take_through_sock_diag(const Progress& progress);
+[[nodiscard]] Result<Snapshot> take_through_sock_diag(const ScanProgress& progress);
 
 }  // namespace sockleak

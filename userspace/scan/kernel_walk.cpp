@@ -67,7 +67,7 @@ double jiffies_per_second(std::uint64_t jiffies, Duration uptime) {
 class KernelWalk::Programs {
  public:
   Result<void> load();
-  Result<Snapshot> take(const Progress& progress);
+  Result<Snapshot> take(const ScanProgress& progress);
 
  private:
   bool load_programs(bool everything);
@@ -175,7 +175,7 @@ bool KernelWalk::Programs::run(const bpf_program* program, Assembly* assembly, P
   }
 }
 
-Result<Snapshot> KernelWalk::Programs::take(const Progress& progress) {
+Result<Snapshot> KernelWalk::Programs::take(const ScanProgress& progress) {
   const Duration began = clock_now(CLOCK_MONOTONIC);
   skeleton_->bss->sl_rings_seen = 0;
   skeleton_->bss->sl_ring_lost = 0;
@@ -250,7 +250,7 @@ Result<KernelWalk> KernelWalk::open() {
   return KernelWalk(std::move(programs));
 }
 
-Result<Snapshot> KernelWalk::take(const Progress& progress) { return programs_->take(progress); }
+Result<Snapshot> KernelWalk::take(const ScanProgress& progress) { return programs_->take(progress); }
 
 KernelWalk::KernelWalk(std::unique_ptr<Programs> programs) : programs_(std::move(programs)) {}
 KernelWalk::KernelWalk(KernelWalk&&) noexcept = default;

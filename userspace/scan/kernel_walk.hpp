@@ -17,7 +17,7 @@ class KernelWalk {
   ~KernelWalk();
 
   /// Causes are not yet found. Looks once more, at mappings, if something stays unexplained without them.
-  [[nodiscard]] Result<Snapshot> take(const Progress& progress);
+  [[nodiscard]] Result<Snapshot> take(const ScanProgress& progress);
 
  private:
   class Programs;

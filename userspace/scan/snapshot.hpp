@@ -10,14 +10,11 @@
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "event/cause.hpp"
 #include "event/event.hpp"
 #include "filter/filter.hpp"
 
 namespace sockleak {
-
-/// Numbers 1..5 as SL_VIA_* in bpf/scan_wire.h.
-enum class Via : std::uint8_t { kDescriptor = 1, kRingSlot, kInFlight, kMapping, kEndingTask, kRequest, kSleeper };
-[[nodiscard]] const char* to_string(Via via);  // "fd" | "io_uring" | "scm_rights" | "mmap" | …
 
 /// Whatever keeps the socket's file open.
 struct ScanHolder {
@@ -29,18 +26,9 @@ struct ScanHolder {
   bool leader_ended = false;
   std::string comm;
   std::uint64_t table = 0;  // identity of the descriptor table, ring or unix socket
+  std::uint64_t start_ns = 0;  // of the process, boot-time; 0 = unknown
   friend bool operator==(const ScanHolder&, const ScanHolder&) = default;
 };
-
-enum class Cause : std::uint8_t {
-  kNone,  // held by a descriptor that everybody can see
-  kAcceptQueue, kOrphan, kStuckExit, kInFlight, kRingSlot, kRingRequest, kBlockedCall, kMapping, kKernel, kMptcpSubflow,
-  kTimeWait, kRequest,
-  kZombieLeader, kUnsharedFiles,  // held, but `ss -p` does not look there
-  kHidden,   // whoever holds it may belong to somebody else, and that cannot be seen
-  kUnknown,  // nothing proves a cause
-};
-[[nodiscard]] const char* to_string(Cause cause);  // "accept-queue" …
 
 struct ScanSocket {
   SocketId cookie;
@@ -86,6 +74,7 @@ struct ScanTask {
   std::uint64_t credentials = 0;
   std::uint64_t files = 0;
   std::uint64_t descriptor_limit = 0;
+  std::uint64_t start_ns = 0;  // of the process, boot-time
   std::uint32_t most_descriptors = 0;
   Pid pid, tid;
   bool exiting = false, ended = false;
@@ -131,7 +120,7 @@ struct Snapshot {
 };
 
 /// Told now and then what is being done; decides itself what to show.
-using Progress = std::function<void(const char* stage, std::uint64_t sockets)>;
+using ScanProgress = std::function<void(const char* stage, std::uint64_t sockets)>;
 
 /// As filters see it; borrows from `socket`. `cgroup_of` may be empty.
 [[nodiscard]] FilterSubject subject_of(const ScanSocket& socket, bool holders_known,

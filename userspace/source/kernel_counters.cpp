@@ -33,6 +33,7 @@ Counters kernel_losses(int map) {
       std::pair{Counter::stacks_too_deep, SL_COUNTER_WALK_DEPTH},
       std::pair{Counter::accepts_without_cookie, SL_COUNTER_ACCEPT_WITHOUT_COOKIE},
       std::pair{Counter::compat_tasks, SL_COUNTER_COMPAT_TASK},
+      std::pair{Counter::hand_overs_cut, SL_COUNTER_HAND_OVERS_CUT},
       std::pair{Counter::python_stacks_broken, SL_COUNTER_PYTHON_BROKEN},
       std::pair{Counter::python_names_lost, SL_COUNTER_PYTHON_LOST},
   };

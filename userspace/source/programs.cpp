@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <set>
+#include <string_view>
 
 #include "source/cgroup_root.hpp"
 #include "sockleak_bpf_basic.skel.h"
@@ -73,16 +75,18 @@ Result<void> Programs::load(const Settings& settings) {
 
 Result<void> Programs::attach() {
   int task_file = -1, tcp = -1;
+  std::set<std::string_view> done;
   for (const Hook& hook : hooks_) {
     bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, hook.program);
     if (program == nullptr || hook.on_demand) continue;
+    attached_.push_back({hook.need, hook.name});
+    if (!done.insert(hook.program).second) continue;  // one program for two needs
     Link link(is_cgroup(hook.kind) ? bpf_program__attach_cgroup(program, cgroup_.get())
                                    : bpf_program__attach(program));
     if (!link) return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name, kAskDoctor);
     if (std::strcmp(hook.program, "sl_iter_task_file") == 0) task_file = bpf_link__fd(link.get());
     if (std::strcmp(hook.program, "sl_iter_tcp") == 0) tcp = bpf_link__fd(link.get());
     links_.push_back(std::move(link));
-    attached_.push_back({hook.need, hook.name});
   }
   tables_ = KernelTables(task_file, tcp);
   return {};

@@ -1,4 +1,4 @@
-// How a socket came to be, as the report prints it.
+// How a socket came to be and changed hands, as the report prints it.
 #include "track/socket_record.hpp"
 
 namespace sockleak {
@@ -15,6 +15,28 @@ const char* to_string(Origin origin) {
       return "before-attach";
   }
   return "socket";
+}
+
+const char* to_string(HandOver how) {
+  switch (how) {
+    case HandOver::kNone:
+      return "";
+    case HandOver::kExec:
+      return "exec";
+    case HandOver::kFork:
+      return "fork";
+    case HandOver::kForkExec:
+      return "fork-exec";
+    case HandOver::kScmRights:
+      return "scm_rights";
+    case HandOver::kPidfdGetfd:
+      return "pidfd_getfd";
+    case HandOver::kSharedFiles:
+      return "shared-files";
+    case HandOver::kUnknown:
+      return "unknown";
+  }
+  return "unknown";
 }
 
 }  // namespace sockleak

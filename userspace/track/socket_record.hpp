@@ -13,13 +13,43 @@ namespace sockleak {
 enum class Origin : std::uint8_t { kSocket, kConnect, kAccept, kBeforeAttach };
 [[nodiscard]] const char* to_string(Origin origin);  // "socket" | "connect" | "accept" | "before-attach"
 
-/// A descriptor that referred to the socket in the last snapshot.
+/// How a process came by a socket that another one made.
+enum class HandOver : std::uint8_t {
+  kNone,      // it made the socket itself
+  kExec,      // so it did, but has executed another program since
+  kFork,      // inherited from its parent (or further up)
+  kForkExec,  // and kept through execve(), for lack of close-on-exec
+  kScmRights, kPidfdGetfd,
+  kSharedFiles,  // one descriptor table for both (CLONE_FILES)
+  kUnknown,
+};
+[[nodiscard]] const char* to_string(HandOver how);  // "" | "exec" | "fork" | "fork-exec" | "scm_rights" ...
+
+/// What kept the socket open in the last snapshot: a descriptor, or what `via` says.
 struct Holder {
-  ProcessId process;
+  ProcessId process;  // pid 0 = nobody in particular: a message in the queue of a unix socket that nobody holds
   Pid tid;
   std::string comm;
-  Fd fd;
+  Fd fd;  // io_uring: the slot; a message: the descriptor of the unix socket that has not received it; -1 = none
   bool close_on_exec = false;
+  Via via = Via::kDescriptor;
+  HandOver handed_over = HandOver::kNone;  // filled for findings
+};
+
+/// Somebody was given a descriptor.
+struct Reception {
+  ProcessId by;
+  KernelTime when;
+  Received how = Received::kMessage;
+};
+
+/// What the last look beyond descriptors said of a socket.
+struct Plight {
+  Cause cause = Cause::kNone;  // why it is there if no descriptor says so
+  bool ownerless = false;      // nobody has a descriptor
+  std::string evidence;        // for the cause
+  std::uint32_t waiting = 0;   // LISTEN: connections to be accepted
+  std::uint32_t backlog = 0;   // LISTEN: how many may wait
 };
 
 struct SocketRecord {
@@ -40,6 +70,10 @@ struct SocketRecord {
   bool unaccepted = false;       // still in its listener's accept queue
 
   std::optional<KernelTime> close_wait_since;
+  KernelTime state_since;        // when `state` was first seen
+  std::vector<Reception> received;  // the last of each receiver, oldest first
+  ProcessId first_holder;        // of those that the first snapshot found; nobody was seen making it
+  std::uint32_t first_seen_in = 0;  // that snapshot's number
 
   // From the last snapshot:
   std::uint64_t inode = 0;

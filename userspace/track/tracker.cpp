@@ -17,8 +17,8 @@ namespace {
 
 // A pre-forking server's listener is held by every worker: beyond these a report has nothing more to say.
 constexpr std::size_t kKeptHolders = 64;
-// Start times keep reused pids apart, so forgetting the oldest ends can only lose a remark in a report.
-constexpr std::size_t kKeptEnded = 100'000;
+constexpr std::size_t kKeptReceptions = 64;
+constexpr std::size_t kKeptLimits = 1000;
 // Beyond these a finding says of fewer of its sockets where they were last touched.
 constexpr std::size_t kKeptTouches = 100'000;
 
@@ -77,6 +77,7 @@ void Tracker::on(const SocketCreated& e) {
   }
   socket->unaccepted = false;
   socket->created = e.time;
+  if (socket->state_since < e.time) socket->state_since = e.time;
   socket->creator = e.task;
   socket->comm = e.comm;
   socket->stack = resolve(e.stack);
@@ -165,17 +166,32 @@ void Tracker::on(const SocketDestroyed& e) {
   sockets_.erase(found);
 }
 
-void Tracker::on(const ProcessForked&) {}
-void Tracker::on(const ProcessExeced&) {}
+void Tracker::on(const ProcessForked& e) {
+  processes_.forked(e.parent.process, e.child, e.time, e.shares_files);
+}
+void Tracker::on(const ProcessExeced& e) {
+  processes_.execed(e.task.process, e.time);
+}
 void Tracker::on(const ProcessExited& e) {
-  remember_ended(e.task.process);
+  processes_.ended(e.task.process, e.time);
 }
 void Tracker::on(const ProcessFreed& e) {
-  remember_ended(e.process);
+  processes_.ended(e.process, e.time);
 }  // in case its exit was lost
+
+void Tracker::on(const DescriptorReceived& e) {
+  SocketRecord* socket = find(e.socket);
+  if (socket == nullptr) return;  // somebody else's socket
+  // Who receives it again has probably closed what it had.
+  std::erase_if(socket->received, [&](const Reception& reception) { return reception.by == e.task.process; });
+  if (socket->received.size() == kKeptReceptions) socket->received.erase(socket->received.begin());
+  socket->received.push_back({e.task.process, e.time, e.how});
+}
 
 void Tracker::on(const SnapshotBegan&) {
   ++snapshots_begun_;
+  limits_.clear();
+  plights_.clear();
 }
 
 void Tracker::on(const SnapshotSocket& e) {
@@ -196,6 +212,12 @@ void Tracker::on(const SnapshotSocket& e) {
 void Tracker::on(const SnapshotHolder& e) {
   if (e.socket.value == 0) return counters_.add(Counter::records_malformed);
   SocketRecord* socket = find(e.socket);
+  if (e.via != Via::kDescriptor) {  // looked for after the snapshot: a socket that is not known was closed meanwhile
+    if (socket == nullptr) return;
+    confirm(*socket);
+    keep_holder(*socket, e);
+    return;
+  }
   if (socket == nullptr) socket = first_sight(e.socket, e.time, e.addresses, false);
   if (socket == nullptr) return;
   if (socket->unaccepted) {  // somebody has a descriptor, so it was accepted; who and where may still be to come
@@ -210,9 +232,8 @@ void Tracker::on(const SnapshotHolder& e) {
   update(*socket, e.addresses, e.netns);
   if (e.state != TcpState::kUnknown) set_state(*socket, e.state, e.time);
   if (socket->origin == Origin::kSocket && says_connected(*socket, e.state)) set_origin(*socket, Origin::kConnect);
-  if (socket->holders.size() < kKeptHolders) {
-    socket->holders.push_back({e.task.process, e.task.tid, e.comm, e.fd, e.close_on_exec});
-  }
+  note_first_holder(*socket, e.task.process);
+  keep_holder(*socket, e);
 }
 
 void Tracker::on(const SnapshotEnded& e) {
@@ -232,6 +253,15 @@ void Tracker::on(const SocketTouched& e) {
 const Tracker::LastTouch* Tracker::last_touch(SocketId socket) const {
   const auto found = touches_.find(socket);
   return found == touches_.end() ? nullptr : &found->second;
+}
+
+void Tracker::on(const SnapshotCause& e) {
+  if (find(e.socket) == nullptr) return;  // closed meanwhile
+  plights_.insert_or_assign(e.socket, Plight{e.cause, e.ownerless, e.evidence, e.waiting, e.backlog});
+}
+
+void Tracker::on(const SnapshotLimit& e) {
+  if (limits_.size() < kKeptLimits) limits_.push_back(e);
 }
 
 SocketRecord* Tracker::find(SocketId id) {
@@ -255,6 +285,7 @@ SocketRecord* Tracker::first_sight(SocketId id, KernelTime time, const Addresses
   record.origin = unaccepted ? Origin::kAccept : Origin::kBeforeAttach;
   record.unaccepted = unaccepted;
   record.created = time;
+  record.state_since = time;
   record.addresses = addresses;
   SocketRecord* socket = insert(std::move(record));
   if (socket != nullptr && !unaccepted) enter_site(*socket);
@@ -262,6 +293,7 @@ SocketRecord* Tracker::first_sight(SocketId id, KernelTime time, const Addresses
 }
 
 void Tracker::set_state(SocketRecord& socket, TcpState to, KernelTime time) {
+  if (socket.state != to) socket.state_since = time;
   socket.state = to;
   if (to != TcpState::kCloseWait) {
     socket.close_wait_since.reset();
@@ -296,6 +328,22 @@ void Tracker::confirm(SocketRecord& socket) {
   if (socket.snapshot == snapshots_begun_) return;
   socket.snapshot = snapshots_begun_;
   socket.holders.clear();
+}
+
+/// Whoever holds a socket that nobody was seen making: the oldest process, for children inherit.
+void Tracker::note_first_holder(SocketRecord& socket, const ProcessId& process) const {
+  if (creator_known(socket) || socket.first_holder == process) return;
+  const bool first = socket.first_holder.pid.value == 0;
+  if (first || (socket.first_seen_in == snapshots_begun_ && process.start_ns < socket.first_holder.start_ns)) {
+    socket.first_holder = process;
+  }
+  if (first) socket.first_seen_in = static_cast<std::uint32_t>(snapshots_begun_);
+}
+
+void Tracker::keep_holder(SocketRecord& socket, const SnapshotHolder& holder) {
+  if (socket.holders.size() >= kKeptHolders) return;
+  socket.holders.push_back({.process = holder.task.process, .tid = holder.task.tid, .comm = holder.comm, .fd = holder.fd,
+                            .close_on_exec = holder.close_on_exec, .via = holder.via});
 }
 
 void Tracker::enter_site(const SocketRecord& socket) {
@@ -335,14 +383,6 @@ Site& Tracker::site(const SiteKey& key) {
 StackId Tracker::resolve(StackHash hash) {
   if (hash.value != 0 && !stacks_.knows(hash)) counters_.add(Counter::stacks_unresolved);
   return stacks_.find(hash);
-}
-
-void Tracker::remember_ended(const ProcessId& process) {
-  if (!ended_.insert(process).second) return;
-  ended_order_.push_back(process);
-  if (ended_order_.size() <= kKeptEnded) return;
-  ended_.erase(ended_order_.front());
-  ended_order_.pop_front();
 }
 
 }  // namespace sockleak

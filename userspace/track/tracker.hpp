@@ -2,15 +2,15 @@
 // only from events, so the same events always give the same state.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <unordered_map>
-#include <unordered_set>
+#include <vector>
 
 #include "base/counters.hpp"
 #include "event/event.hpp"
 #include "stack/stack_store.hpp"
+#include "track/process_tree.hpp"
 #include "track/site.hpp"
 #include "track/socket_record.hpp"
 
@@ -41,7 +41,14 @@ class Tracker {
   /// Where the socket was last read or written, if that was watched; the stack by its id.
   struct LastTouch { Touch touch; StackId stack = kNoStack; };
   [[nodiscard]] const LastTouch* last_touch(SocketId socket) const;
-  [[nodiscard]] bool ended(const ProcessId& process) const { return ended_.contains(process); }
+  [[nodiscard]] const ProcessTree& processes() const { return processes_; }
+  /// What the last look beyond descriptors said of an open socket; nullptr = nothing.
+  [[nodiscard]] const Plight* plight(SocketId id) const {
+    const auto found = plights_.find(id);
+    return found == plights_.end() ? nullptr : &found->second;
+  }
+  /// What it said of processes near their limit of descriptors.
+  [[nodiscard]] const std::vector<SnapshotLimit>& limits() const { return limits_; }
 
   /// Snapshots seen so far; the number of the newest complete one, 0 = none.
   [[nodiscard]] std::uint64_t last_snapshot() const { return last_snapshot_; }
@@ -61,11 +68,14 @@ class Tracker {
   void on(const ProcessExeced&);
   void on(const ProcessExited&);
   void on(const ProcessFreed&);
+  void on(const DescriptorReceived&);
   void on(const SnapshotBegan&);
   void on(const SnapshotSocket&);
   void on(const SnapshotHolder&);
   void on(const SnapshotEnded&);
   void on(const SocketTouched&);
+  void on(const SnapshotCause&);
+  void on(const SnapshotLimit&);
 
   SocketRecord* find(SocketId id);
   SocketRecord* insert(SocketRecord record);  // nullptr: the table is full
@@ -74,8 +84,9 @@ class Tracker {
   void set_origin(SocketRecord& socket, Origin origin);
   void set_listener(SocketRecord& socket, SocketId listener);
   void confirm(SocketRecord& socket);
+  void note_first_holder(SocketRecord& socket, const ProcessId& process) const;
+  static void keep_holder(SocketRecord& socket, const SnapshotHolder& holder);
   static void update(SocketRecord& socket, const Addresses& addresses, NetnsId netns);
-  void remember_ended(const ProcessId& process);
   void enter_site(const SocketRecord& socket);
   Site& leave_site(const SocketRecord& socket);
   void forget_in_site(const SocketRecord& socket);
@@ -88,9 +99,10 @@ class Tracker {
   TrackerOptions options_;
   std::unordered_map<SocketId, SocketRecord> sockets_;
   std::map<SiteKey, Site> sites_;
+  ProcessTree processes_;
+  std::unordered_map<SocketId, Plight> plights_;  // may name sockets that were closed since
+  std::vector<SnapshotLimit> limits_;
   std::unordered_map<SocketId, LastTouch> touches_;
-  std::unordered_set<ProcessId> ended_;
-  std::deque<ProcessId> ended_order_;  // oldest first; the oldest are forgotten beyond kKeptEnded
   Totals totals_;
   Counters counters_;
   bool session_began_ = false;

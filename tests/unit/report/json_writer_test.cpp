@@ -54,7 +54,8 @@ TEST(JsonWriter, WritesACleanReportByteForByte) {
     "created": 11902,
     "closed": 11850,
     "open": 52,
-    "leaked": 0
+    "leaked": 0,
+    "ownerless": 0
   },
   "findings": [],
   "ownerless": [],
@@ -129,7 +130,8 @@ TEST(JsonWriter, WritesAFindingFieldForField) {
       "idle_s" : null,
       "rx_bytes" : 1,
       "tx_bytes" : 1234,
-      "holders" : [ {"pid" : 812, "tid" : 812, "comm" : "orders", "fd" : 19, "via" : "fd", "cloexec" : false} ]
+      "holders" : [ {"pid" : 812, "tid" : 812, "comm" : "orders", "fd" : 19, "via" : "fd", "cloexec" : false,
+                      "handed_over" : null} ]
     } ]
 }])json"));
 }

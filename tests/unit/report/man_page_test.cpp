@@ -41,7 +41,7 @@ TEST(ManPage, ExplainsNoCounterThatIsGone) {
 
 TEST(ManPage, ExplainsEveryRule) {
   const std::string page = man_page();
-  for (const char* rule : {"close-wait", "open-at-exit", "growth"}) {
+  for (const char* rule : {"close-wait", "open-at-exit", "growth", "invisible", "outlived-creator", "unaccepted"}) {
     EXPECT_THAT(page, HasSubstr(std::string("\n.TP\n.B ") + rule + "\n"));
   }
 }

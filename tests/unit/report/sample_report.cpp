@@ -103,11 +103,21 @@ Report report() {
   return out;
 }
 
+Report ownerless_report() {
+  Report out = report();
+  ReportSocket waiting = socket(9, -1);
+  waiting.record.holders = {{.process = {Pid{812}, 5}, .tid = Pid{812}, .comm = "orders", .fd = Fd{3},
+                             .via = Via::kRingSlot, .handed_over = HandOver::kFork}};
+  out.ownerless = {{Cause::kRingSlot, 2, {{waiting, "slot 3 of an io_uring of orders (812)"}}}};
+  out.limits = {{812, "orders", 1000, 1024}};
+  return out;
+}
+
 Report hostile_report() {
   const std::string attack =
       "\x1b]0;owned\x07\n\xc2\x9b"
       "2J\x9b\xff\xc0\xaf\u202e\"\\</script>";
-  Report out = report();
+  Report out = ownerless_report();
   out.host.kernel = attack;
   out.target = {.kind = "command", .pids = {1}, .command = {attack, attack}, .exit_status = 1};
   out.hooks = {{attack, attack}};
@@ -123,6 +133,9 @@ Report hostile_report() {
   }
   bad.listener_created_at = bad.created_at;
   for (ReportSocket& s : bad.sockets) s.record.holders[0].comm = attack;
+  out.ownerless[0].sockets[0].evidence = attack;
+  out.ownerless[0].sockets[0].socket.record.holders[0].comm = attack;
+  out.limits[0].comm = attack;
   return out;
 }
 

@@ -19,6 +19,7 @@ Report report();
 /// A session without findings.
 Report clean_report();
 /// Every program-given string is an attack on whoever prints it.
+Report ownerless_report();  // and a socket that only an io_uring slot keeps
 Report hostile_report();
 
 }  // namespace sockleak::sample

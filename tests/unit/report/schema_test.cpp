@@ -58,6 +58,7 @@ private:
 TEST_F(Schema, DescribesWhatIsWritten) {
   add("clean", sample::clean_report());
   add("finding", sample::report());
+  add("ownerless", sample::ownerless_report());
   add("hostile", sample::hostile_report());
   Report incomplete = sample::report();
   incomplete.counters.set(Counter::events_lost, 12);
@@ -77,6 +78,8 @@ TEST_F(Schema, DescribesWhatIsWritten) {
   verbose.window = {};
   verbose.sites = {verbose.findings[0], verbose.findings[0]};
   verbose.sites->at(1).finding.evidence.clear();
+  verbose.open_sockets = {{sample::socket(4, 7), "0123456789abcdef", ""}};
+  verbose.open_sockets[0].socket.record.creator = {{Pid{812}, 5}, Pid{815}};
   add("verbose", verbose);
 
   const int status = check();

@@ -38,6 +38,17 @@ std::string row(const std::string& out, const std::string& label) {
   return out.substr(at + 3, out.find('\n', at + 1) - at - 3);
 }
 
+TEST(TextWriter, ListsWhatNoDescriptorRefersTo) {
+  EXPECT_THAT(text(sample::ownerless_report()),
+              HasSubstr("OWNERLESS  2 sockets without a descriptor · io-uring-slot\n"
+                        "  evidence     slot 3 of an io_uring of orders (812)\n"
+                        "  remedy       the program must close the slot or unregister the files; ending it closes them "
+                        "too\n"
+                        "  sockets      cookie 9 CLOSE_WAIT 10.0.0.1:40000 → 10.0.0.9:5432 · age 48 s · 1 byte received, "
+                        "1 234 sent · io_uring slot 3 of orders (812)\n"
+                        "               … 1 more\n"));
+}
+
 TEST(TextWriter, LooksAsTheDesignPromises) {
   EXPECT_EQ(
       text(sample::report()),

@@ -318,8 +318,8 @@ TEST_F(TrackerTest, ALostCloseIsMadeGoodWhenTheSocketIsDestroyed) {
 TEST_F(TrackerTest, EndedProcessesAreRememberedWithTheirStart) {
   story.exits(app);
   const TrackedStory told(story);
-  EXPECT_TRUE(told.tracker().ended(app.process()));
-  EXPECT_FALSE(told.tracker().ended({Pid{app.pid}, app.start_ns + 1}));
+  EXPECT_TRUE(told.tracker().processes().end_of(app.process()).has_value());
+  EXPECT_FALSE(told.tracker().processes().end_of({Pid{app.pid}, app.start_ns + 1}).has_value());
 }
 
 TEST_F(TrackerTest, TimeComesFromEventsAndNeverStepsBack) {

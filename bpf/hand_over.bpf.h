@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0
+ * Layer 3: sockets that change hands: descriptors that another process had and this one was given. */
+#ifndef SOCKLEAK_HAND_OVER_BPF_H
+#define SOCKLEAK_HAND_OVER_BPF_H
+
+#include "emit.bpf.h"
+#include "filter.bpf.h"
+#include "read.bpf.h"
+
+static __always_inline void sl_received(__u64 cookie, __s32 fd, __u8 how)
+{
+	struct sl_descriptor_received *event;
+
+	if (!cookie) /* nobody has ever looked at it: not tracked */
+		return;
+	event = sl_reserve(sizeof(*event));
+	if (!event)
+		return;
+	sl_fill_header(&event->header, SL_DESCRIPTOR_RECEIVED, sizeof(*event));
+	event->cookie = cookie;
+	event->fd = fd;
+	event->how = how;
+	__builtin_memset(event->padding, 0, sizeof(event->padding));
+	sl_submit(event);
+}
+
+static __always_inline void sl_received_fd(__u32 fd, __u8 how)
+{
+	struct file *file = sl_file_of_fd(fd);
+	struct sock *sk;
+
+	if (!file)
+		return;
+	sk = sl_probe_sock_of_file(file);
+	if (!sk || !sl_is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
+		return;
+	sl_received(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), (__s32)fd, how);
+}
+
+/* struct user_msghdr and struct cmsghdr as programs see them. */
+struct sl_message {
+	__u64 name, name_length, iov, iov_length, control, control_length;
+};
+struct sl_control {
+	__u64 length;
+	__s32 level, type;
+};
+#define SL_SOL_SOCKET 1
+#define SL_SCM_RIGHTS 1
+#define SL_CONTROLS 4 /* credentials, security label, pidfd, and then the descriptors */
+#define SL_MESSAGE_FDS 64 /* of at most 253 (SCM_MAX_FD); more are counted */
+
+/* recvmsg() has returned: the descriptors are in the caller's control buffer. */
+static __always_inline void sl_received_message(__u64 header)
+{
+	struct sl_message message = {};
+	struct sl_control control = {};
+	__u64 at, end;
+	__u32 i, fd, count = 0;
+
+	if (!sl_current_target() || bpf_probe_read_user(&message, sizeof(message), (void *)header))
+		return;
+	at = message.control;
+	end = at + message.control_length;
+	if (!at)
+		return;
+	for (i = 0; i < SL_CONTROLS; i++) {
+		if (at + sizeof(control) > end || bpf_probe_read_user(&control, sizeof(control), (void *)at) ||
+		    control.length < sizeof(control))
+			return;
+		if (control.level == SL_SOL_SOCKET && control.type == SL_SCM_RIGHTS) {
+			count = (__u32)((control.length - sizeof(control)) / sizeof(__s32));
+			break;
+		}
+		at += (control.length + 7) & ~7ULL;
+	}
+	if (count > SL_MESSAGE_FDS)
+		sl_count(SL_COUNTER_HAND_OVERS_CUT);
+	for (i = 0; i < SL_MESSAGE_FDS; i++) {
+		if (i >= count || bpf_probe_read_user(&fd, sizeof(fd), (void *)(at + sizeof(control) + i * sizeof(fd))))
+			return;
+		sl_received_fd(fd, SL_RECEIVED_MESSAGE);
+	}
+}
+
+#endif

@@ -1,0 +1,160 @@
+"""Who made each socket, who holds it, how they came by it, why it is still there, how it was closed: field by field what
+`programs/handovers.c` says it did. And what is no leak is not called one."""
+
+import contextlib
+import json
+import subprocess
+import unittest
+
+import harness
+
+PROGRAM = harness.PROGRAMS / "handovers"
+CANNOT = 77  # the kernel refuses what the scenario needs
+
+
+@contextlib.contextmanager
+def actors(scenario):
+    process = subprocess.Popen([PROGRAM, scenario], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        if process.stdout.readline() != "ready\n":
+            raise AssertionError(f"{scenario}: ended with {process.wait(harness.TIMEOUT)}")
+        yield process
+    finally:
+        process.stdin.close()  # it ends itself and all that it started
+        process.wait(harness.TIMEOUT)
+        process.stdout.close()
+
+
+def play(test, scenario, *options):
+    """The truth and what sockleak says of it."""
+    with actors(scenario) as process:
+        tracer = harness.Tracer("-p", process.pid, "--json", "-v", "-q", *options)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            tracer.result(interrupt=True)
+            if process.wait(harness.TIMEOUT) == CANNOT:
+                test.skipTest(f"{scenario}: this kernel refuses it")
+            raise AssertionError(f"{scenario}: no truth")
+        outcome = tracer.result(interrupt=True)
+        return json.loads(line), harness.parse_report(outcome)
+
+
+def holders(sock):
+    return sorted((h["pid"], h["tid"], h["fd"], h["via"], h["handed_over"] or "", h["cloexec"]) for h in sock["holders"])
+
+
+class HandOvers(unittest.TestCase):
+    maxDiff = None
+
+    def check(self, scenario, *options):
+        truth, report = play(self, scenario, *options)
+        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        opened = {sock["cookie"]: sock for sock in report["open_sockets"]}
+        accused = {}
+        for finding in report["findings"]:
+            for sock in finding["sockets"]:
+                accused.setdefault(sock["cookie"], set()).update(rule["rule"] for rule in finding["rules"])
+        ways = [close["how"] for site in report["sites"] for close in site["closed_at"] for _ in range(close["count"])]
+        for told in truth["sockets"]:
+            with self.subTest(scenario=scenario, cookie=told["cookie"]):
+                if told["closed"]:
+                    self.assertNotIn(told["cookie"], opened)
+                    self.assertIn(told["closed"], ways)
+                    continue
+                sock = opened[told["cookie"]]
+                self.assertEqual(told["creator"], {name: sock["creator"][name] for name in ("pid", "tid")})
+                self.assertEqual(holders(told), holders(sock))
+                self.assertEqual(told["cause"], sock["cause"] or "")
+                if told["rule"] != "unaccepted":
+                    self.assertEqual({told["rule"]} - {""}, accused.get(told["cookie"], set()))
+        ownerless = {sock["cookie"]: sock for sock in report["ownerless"]}
+        for told in truth["sockets"]:
+            lost = told["cause"] not in ("", "zombie-leader", "unshared-files")
+            self.assertEqual(lost, told["cookie"] in ownerless, told)
+            if lost:
+                self.assertEqual(told["cause"], ownerless[told["cookie"]]["cause"])
+                self.assertTrue(ownerless[told["cookie"]]["remedy"])
+        return truth, report
+
+    def assert_clean(self, scenario):
+        _, report = self.check(scenario)
+        self.assertEqual([], [f["rules"] for f in report["findings"]])
+        return report
+
+    def test_inherited(self):
+        for scenario in ("fork", "fork_exec", "vfork", "spawn", "exec", "dup"):
+            self.assert_clean(scenario)
+
+    def test_a_socket_marked_close_on_exec_ends_there_and_is_no_leak(self):
+        report = self.assert_clean("exec")
+        self.assertEqual(1, report["totals"]["closed"])
+
+    def test_passed_through_unix_sockets(self):
+        self.assert_clean("scm_received")
+        self.assert_clean("scm_in_flight")
+
+    def test_collected_in_a_queue_that_nobody_can_reach(self):
+        self.assert_clean("unix_gc")
+
+    def test_taken_with_pidfd_getfd(self):
+        self.assert_clean("pidfd_getfd")
+
+    def test_descriptor_tables(self):
+        for scenario in ("unshared_table", "shared_table", "zombie_leader"):
+            self.assert_clean(scenario)
+
+    def test_io_uring(self):
+        for scenario in ("ring_slot", "ring_request"):
+            self.assert_clean(scenario)
+
+    def test_the_late_close_of_a_ring_is_no_leak(self):
+        report = self.assert_clean("ring_exit")
+        self.assertEqual(0, report["totals"]["ownerless"])
+
+    def test_a_call_that_outlives_the_descriptor(self):
+        self.assert_clean("blocked_call")
+
+    def test_mapping(self):
+        self.assert_clean("mapping")
+
+    def test_an_executed_program_that_keeps_what_its_dead_parent_opened(self):
+        _, report = self.check("leftover_exec")
+        (finding,) = report["findings"]
+        self.assertEqual(("inherited", 1), (finding["verdict"], report["totals"]["leaked"]))
+
+    def test_a_child_that_keeps_what_its_dead_parent_opened_is_suspect(self):
+        _, report = self.check("leftover_fork", "--older", "1ms")
+        (finding,) = (f for f in report["findings"] if f["verdict"] == "inherited")
+        self.assertLess(finding["confidence"], 0.8)
+        self.assertEqual(0, report["totals"]["leaked"])
+
+    def test_what_inetd_and_systemd_hand_on_is_no_leak(self):
+        for scenario in ("inetd", "systemd"):
+            self.assert_clean(scenario)
+
+    def test_an_acceptor_without_descriptors(self):
+        truth, report = self.check("emfile", "--older", "1ms")
+        (finding,) = (f for f in report["findings"] if f["verdict"] == "ownerless")
+        self.assertEqual(["unaccepted"], [rule["rule"] for rule in finding["rules"]])
+        self.assertEqual(truth["waiting"], finding["leaked"])
+        self.assertIn("EMFILE", finding["rules"][0]["evidence"])
+        self.assertIn("play_emfile", [harness.bare(f["function"]) for f in finding["created_at"]["frames"]] +
+                      [harness.bare(f["function"]) for f in finding["listener_created_at"]["frames"]])
+        self.assertEqual(truth["waiting"], sum(sock["cause"] == "accept-queue" for sock in report["ownerless"]))
+        subject = truth["sockets"][0]["creator"]["pid"]
+        self.assertIn((subject, 64, 64), [(l["pid"], l["fds"], l["rlimit"]) for l in report["limits"]])
+        self.assertEqual(0, report["totals"]["leaked"])
+
+    def test_what_ss_cannot_show(self):
+        self.check("invisible", "--older", "1ms")
+        self.assert_clean_but_young("invisible")
+
+    def assert_clean_but_young(self, scenario):
+        _, report = play(self, scenario)
+        self.assertEqual([], report["findings"])
+
+
+if __name__ == "__main__":
+    harness.main()
