@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,7 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { kMostProcesses = 200, kMostHeld = 48, kBirths = 1 << 20 };
+// kAtOnce: of all processes so many run at a time, in turns of kTurn actions. A test of what is seen, not of who gets
+// the processors: fifty processes that never wait would leave a tracer on two cores one fiftieth of them.
+enum { kMostProcesses = 200, kMostHeld = 48, kBirths = 1 << 20, kAtOnce = 2, kTurn = 50 };
 
 enum way { kMade, kMessage, kTaken };
 static const char* const kWays[] = {"", "scm_rights", "pidfd_getfd"};
@@ -41,12 +44,13 @@ struct birth {
 
 static struct world {
   pthread_barrier_t barrier;
+  sem_t turns;
   uint64_t created;
   pid_t pids[kMostProcesses];
   int newest[kMostProcesses];  // a descriptor to take
   int inbox[kMostProcesses][2];
   int held_count[kMostProcesses];
-  struct held held[kMostProcesses][kMostHeld];
+  struct held held[kMostProcesses][kMostHeld + 1];  // and the listener
   struct birth births[kBirths];
 }* world;
 
@@ -93,10 +97,10 @@ static void born(int fd) {
 
 static void keep(int fd, enum way way) {
   const uint64_t cookie = cookie_of(fd);
-  for (int i = 0; i < *count; ++i) {  // the last way counts, for all descriptors
-    if (mine[i].cookie == cookie && way != kMade) mine[i].way = way;
-  }
   if (birth_of(cookie)->creator == getpid()) way = kMade;
+  for (int i = 0; i < *count; ++i) {  // the last way counts, for all descriptors
+    if (mine[i].cookie == cookie) mine[i].way = way;
+  }
   mine[(*count)++] = (struct held){cookie, fd, way};
   world->newest[self] = fd;
 }
@@ -195,7 +199,11 @@ static void fork_briefly(void) {
 }
 
 static void rage(void) {
-  while (left > 0) {
+  for (int actions = 0; left > 0; ++actions) {
+    if (actions % kTurn == 0) {
+      if (actions > 0) sem_post(&world->turns);
+      sem_wait(&world->turns);
+    }
     const unsigned dice = (unsigned)(random_number() % 1000);
     make_room(2);
     if (dice < 420) make_plain(SOCK_STREAM);
@@ -208,6 +216,7 @@ static void rage(void) {
     else if (dice < 747) fork_briefly();
     else if (*count > 0) let_go((int)(random_number() % (unsigned)*count));
   }
+  sem_post(&world->turns);
 }
 
 static _Noreturn void work(int index) {
@@ -271,6 +280,7 @@ int main(int argc, char** argv) {
   pthread_barrierattr_init(&shared);
   pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
   pthread_barrier_init(&world->barrier, &shared, (unsigned)processes + 1);
+  if (sem_init(&world->turns, 1, kAtOnce) != 0) err(70, "sem_init");
   for (int i = 0; i < processes; ++i) {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, world->inbox[i]) != 0) err(70, "socketpair");
   }
