@@ -16,7 +16,8 @@ _sockleak() {
 
   local output="-o --format --json -T --top -q -v --no-color -h --help"
   local judging="--older -i --interval"
-  local session="-p --pid -c --cgroup --container -a --all --user --no-children -d --duration $judging --settle --no-snapshot --hooks --ready-fd $output --record"
+  local session="-p --pid -c --cgroup --container -a --all --user --no-children -d --duration $judging --settle"
+  session+=" --no-snapshot --hooks --ready-fd $output --record --destroy --yes --dry-run"
   case $prev in
     -p | --pid)
       mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "app/final_look.hpp"
+#include "app/leftovers.hpp"
 #include "app/output.hpp"
 #include "app/pipeline.hpp"
 #include "app/report_builder.hpp"
@@ -339,7 +340,13 @@ Session LiveSession::session() const {
 }
 
 Result<int> LiveSession::report() {
-  const std::string json = session_json(session());
+  Session session = this->session();
+  if (options_.destroy_leftovers) {
+    auto actions = destroy_leftovers(pipeline_.tracker(), session.judge, options_.destroy, *signals_);
+    if (!actions) return tl::unexpected(actions.error());
+    session.actions = std::move(*actions);
+  }
+  const std::string json = session_json(session);
   const Session recorded = parse_session(json);  // what a replay will know, no more
   Counters losses = source_->losses();
   if (!searched_) losses.add(Counter::holders_not_searched);

@@ -140,6 +140,13 @@ void add_record(CLI::App& app, RawOptions& raw) {
       ->group("Output");
 }
 
+void add_leftovers(CLI::App& app, RawOptions& raw) {
+  app.add_flag("--destroy", raw.destroy_leftovers, "In the end, destroy sockets that outlived the process that opened them")
+      ->group("Acting");
+  app.add_flag("--yes", raw.destroy.yes, "With --destroy: do not ask")->group("Acting");
+  app.add_flag("--dry-run", raw.destroy.dry_run, "With --destroy: only say what would be destroyed")->group("Acting");
+}
+
 void add_destroy(CLI::App& app, RawOptions& raw) {
   RawDestroyOptions& destroy = raw.destroy;
   app.add_option("FILTER", destroy.filter, "Which sockets; sockets that everything given agrees on are meant");
@@ -196,6 +203,7 @@ class CommandLine {
       add_session(*command, raw_);
       add_output(*command, raw_);
       add_record(*command, raw_);
+      add_leftovers(*command, raw_);
     }
     check_->add_option("--max-leaks", raw_.max_leaks, "Accept so many leaked sockets")
         ->type_name("N")

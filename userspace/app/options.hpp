@@ -66,6 +66,7 @@ struct Options {
   bool list = false;
   std::optional<double> max_port_use;  // percent
   std::optional<std::uint64_t> max_close_wait, max_ownerless;
+  bool destroy_leftovers = false;  // trace, check
   DestroyOptions destroy;
 };
 

@@ -212,6 +212,11 @@ Result<Options> understand(const RawOptions& raw, Options options, bool dashes) 
     auto destroy = understand(raw.destroy, !raw.pids.empty());
     if (!destroy) return tl::unexpected(destroy.error());
     options.destroy = std::move(*destroy);
+  } else {
+    auto leftovers = understand_leftovers(raw.destroy, raw.destroy_leftovers);
+    if (!leftovers) return tl::unexpected(leftovers.error());
+    options.destroy = std::move(*leftovers);
+    options.destroy_leftovers = raw.destroy_leftovers;
   }
   return take_values(raw, options).and_then([&] { return check_combination(options, dashes); }).map([&] {
     return std::move(options);

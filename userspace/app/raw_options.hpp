@@ -16,6 +16,7 @@ struct RawOptions {
   std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user, hooks;
   std::string cgroup, container;
   bool all = false, no_children = false, no_snapshot = false, json = false, quiet = false, verbose = false, no_color = false, list = false;
+  bool destroy_leftovers = false;
   RawDestroyOptions destroy;
 };
 

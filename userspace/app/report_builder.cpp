@@ -42,6 +42,7 @@ class ReportBuilder {
     report.host = session.host;
     report.target = session.target;
     report.hooks = session.hooks;
+    report.actions = session.actions;
     report.window = window();
     report.counters = in_.counters;
     report.complete = in_.counters.complete();

@@ -87,6 +87,45 @@ template <typename T>
   return out;
 }
 
+[[nodiscard]] Json actions_json(const ReportActions& actions) {
+  Json sockets = Json::array();
+  for (const ReportAction& action : actions.sockets) sockets.push_back(action_json(action));
+  return {{"dry_run", actions.dry_run}, {"sockets", std::move(sockets)}};
+}
+
+[[nodiscard]] ReportAction::End end_of(const Json& json) {
+  return {text(json, "address"), number<std::uint16_t>(json, "port", 0)};
+}
+
+[[nodiscard]] ReportAction action_of(const Json& json) {
+  ReportAction action;
+  action.cookie = number<std::uint64_t>(json, "cookie", 0);
+  action.protocol = text(json, "protocol");
+  action.state = text(json, "state");
+  action.local = end_of(member(json, "local"));
+  action.remote = end_of(member(json, "remote"));
+  action.netns = number<std::uint64_t>(json, "netns", 0);
+  action.cause = text(json, "cause");
+  for (const Json& holder : member(json, "holders")) {
+    action.holders.push_back(
+        {number<std::uint32_t>(holder, "pid", 0), text(holder, "comm"), number<std::int32_t>(holder, "fd", -1)});
+  }
+  action.allowed = member(json, "allowed") == true;
+  action.why = text(json, "why");
+  action.owner_sees = text(json, "owner_sees");
+  action.stays = text(json, "stays");
+  action.result = text(json, "result");
+  action.result_why = text(json, "result_why");
+  return action;
+}
+
+[[nodiscard]] std::optional<ReportActions> actions_of(const Json& json) {
+  if (!json.is_object()) return std::nullopt;
+  ReportActions actions{member(json, "dry_run") == true, {}};
+  for (const Json& socket : member(json, "sockets")) actions.sockets.push_back(action_of(socket));
+  return actions;
+}
+
 [[nodiscard]] std::uint64_t ns_of(Duration duration) {
   return static_cast<std::uint64_t>(duration.count());
 }
@@ -111,7 +150,7 @@ Session new_session(const Options& options) {
 std::string session_json(const Session& session) {
   Json hooks = Json::array();
   for (const HookChoice& choice : session.hooks) hooks.push_back(Json{{"need", choice.need}, {"hook", choice.hook}});
-  const Json out{
+  Json out{
       {"tool", session.tool_version},
       {"host", {{"kernel", session.host.kernel}, {"arch", session.host.arch}, {"boot_id", session.host.boot_id}}},
       {"target", target_json(session.target)},
@@ -126,6 +165,7 @@ std::string session_json(const Session& session) {
       {"max_leaks", session.max_leaks},
       {"leak_exit_code", session.leak_exit_code},
       {"processes", names_json(session.names)}};
+  if (session.actions) out["actions"] = actions_json(*session.actions);
   // Programs name themselves as they like: bytes that are no UTF-8 are replaced.
   return out.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
@@ -153,6 +193,7 @@ Session parse_session(const std::string& json) {
     session.names.put({Pid{number<std::uint32_t>(process, "pid", 0)}, number<std::uint64_t>(process, "start_ns", 0)},
                       {text(process, "comm"), text(process, "exe"), text(process, "cgroup")});
   }
+  session.actions = actions_of(member(facts, "actions"));
   return session;
 }
 

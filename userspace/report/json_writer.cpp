@@ -255,6 +255,11 @@ std::string write_json(const Report& report) {
       {"ownerless", ownerless_json(report)},
       {"ports", Json::array()},
       {"limits", limits_json(report)}};
+  if (report.actions) {
+    Json actions = Json::array();
+    for (const ReportAction& action : report.actions->sockets) actions.push_back(action_json(action));
+    out["actions"] = Json{{"dry_run", report.actions->dry_run}, {"sockets", std::move(actions)}};
+  }
   if (report.sites) {
     Json sites = Json::array();
     for (const ReportFinding& site : *report.sites) sites.push_back(finding_json(site));

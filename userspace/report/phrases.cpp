@@ -248,4 +248,25 @@ std::string socket_text(const ReportSocket& socket) {
   return out;
 }
 
+std::string outcome_text(const ReportAction& action) {
+  if (!action.allowed) return "refused: " + action.why;
+  if (action.result.empty()) return "planned: " + action.why;
+  return action.result_why.empty() ? action.result : action.result + ": " + action.result_why;
+}
+
+std::string action_text(const ReportAction& action) {
+  const auto place = [](const ReportAction::End& end) {
+    const bool v6 = end.address.find(':') != std::string::npos;
+    return (v6 ? '[' + end.address + ']' : end.address) + ':' + std::to_string(end.port);
+  };
+  std::string text = action.protocol + ' ' + place(action.local);
+  if (action.remote.port != 0) text += " -> " + place(action.remote);
+  for (const ReportAction::Holder& holder : action.holders) {
+    text += (&holder == &action.holders.front() ? kDot + std::string("held by ") : std::string(", ")) + holder.comm +
+            " (" + std::to_string(holder.pid) + ") fd " + std::to_string(holder.fd);
+  }
+  if (!action.stays.empty()) text += kDot + ("stays: " + action.stays);
+  return escape_terminal(text);
+}
+
 }  // namespace sockleak

@@ -12,6 +12,7 @@
 #include "base/counters.hpp"
 #include "base/time.hpp"
 #include "judge/finding.hpp"
+#include "report/action.hpp"
 #include "stack/stack.hpp"
 
 namespace sockleak {
@@ -124,6 +125,7 @@ struct Report {
   std::vector<ReportFinding> findings;  // worst first
   std::vector<ReportOwnerless> ownerless;  // most sockets first
   std::vector<ReportLimit> limits;         // holders of tracked sockets that are near their RLIMIT_NOFILE
+  std::optional<ReportActions> actions;    // with --destroy
   /// Every site, accused or not, if that was asked for. One without evidence has no verdict.
   std::optional<std::vector<ReportFinding>> sites;
   /// With them: what the last snapshot found open, oldest first.

@@ -40,6 +40,25 @@ TEST(Session, SurvivesItsJson) {
   EXPECT_EQ(again.names.find({Pid{812}, 6}), nullptr) << "a reused pid is another process";
 }
 
+TEST(Session, KnowsWhatWasDestroyed) {
+  Session session = test::check_session();
+  EXPECT_FALSE(parse_session(session_json(session)).actions) << "nothing was asked for";
+  ReportAction action;
+  action.cookie = 9;
+  action.protocol = "tcp";
+  action.local = {"::1", 4000};
+  action.netns = 4026531840;
+  action.holders = {{901, "sh", 3}};
+  action.allowed = true;
+  action.result = "done";
+  session.actions = ReportActions{true, {action}};
+  const Session again = parse_session(session_json(session));
+  ASSERT_TRUE(again.actions);
+  EXPECT_TRUE(again.actions->dry_run);
+  EXPECT_EQ(session_json(again), session_json(session));
+  EXPECT_EQ(again.actions->sockets.at(0).holders.at(0).comm, "sh");
+}
+
 TEST(Session, OfACommandThatStillRunsHasNoExitStatus) {
   Session session = test::check_session();
   session.target.exit_status.reset();
