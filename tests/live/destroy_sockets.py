@@ -211,6 +211,29 @@ class DestroySockets(unittest.TestCase):
         self.assertEqual(os.environ.get("SOCKLEAK_ORPHANS", found), found)
         self.assert_alive(1, 2)
 
+    def test_several_at_one_address(self):
+        """SOCK_DESTROY finds one of them by the address; the named one may be the other."""
+        capable = "bpf_sock_destroy" in {f["name"] for f in json.loads(
+            harness.run(harness.SOCKLEAK, "doctor", "--json").stdout)["features"] if f["present"]}
+        self.holder.tell("def twin():\n    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                         "    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n    return s",
+                         "far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)", "far.bind(('127.0.0.1', 0))")
+        outcomes = []
+        for named in (0, 1):
+            self.holder.tell("twins = [twin(), twin()]", "twins[0].bind(('127.0.0.1', 0))",
+                             "twins[1].bind(twins[0].getsockname())", "for t in twins: t.connect(far.getsockname())")
+            cookies = self.holder.ask("[cookie(t) for t in twins]")
+            outcome = self.holder.destroy("cookie", "=", cookies[named], "--yes", "--json")
+            outcomes.append(acted(outcome)[cookies[named]]["result"])
+            gone = self.holder.ask("[error(t.getpeername) for t in twins]")
+            expected = [repr(tuple(self.holder.ask("far.getsockname()")))] * 2
+            if outcomes[-1] == "done":
+                expected[named] = "Transport endpoint is not connected"
+            self.assertEqual(expected, gone)
+        print(f"bpf_sock_destroy: {capable}, the first and the second at one address: {outcomes}", flush=True)
+        self.assertIn("done", outcomes)
+        self.assertEqual(["done"] * 2 if capable else sorted(["done", "refused"]), outcomes if capable else sorted(outcomes))
+
     def test_connections_that_nobody_accepts(self):
         self.holder.tell("waiting = connect(l)")
         outcome = self.holder.destroy("cause", "=", "accept-queue", "--yes", "--json")

@@ -19,6 +19,8 @@ constexpr std::size_t kAtOnce = 1024;  // between looks at the interrupt, if the
     case EPERM:
     case EACCES:
       return {Outcome::kRefused, "not permitted: needs CAP_NET_ADMIN in its network namespace"};
+    case ESTALE:
+      return {Outcome::kRefused, "it listens by now"};
     default:
       return {Outcome::kRefused, std::strerror(os_errno)};
   }

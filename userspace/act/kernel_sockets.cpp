@@ -1,5 +1,11 @@
 #include "act/kernel_sockets.hpp"
 
+#include <algorithm>
+#include <cerrno>
+
+#include "act/iterator_destroy.hpp"
+#include "base/log.hpp"
+
 namespace sockleak::act {
 namespace {
 
@@ -80,7 +86,32 @@ Result<std::vector<int>> DiagSockets::destroy(std::span<const SocketFacts* const
     if (!there) return tl::unexpected(there.error());
     for (std::size_t i = 0; i < here.size(); ++i) answers[positions[i]] = (*there)[i];
   }
+  try_harder(sockets, answers);
   return answers;
+}
+
+/// sock_diag finds a socket by its address, and of several at one address only one; a kernel may be built without it.
+void DiagSockets::try_harder(std::span<const SocketFacts* const> sockets, std::vector<int>& answers) {
+  const auto failed = [](int answer) { return answer == ENOENT || answer == EOPNOTSUPP; };
+  if (std::none_of(answers.begin(), answers.end(), failed)) return;
+  const NetnsHandles namespaces = find_network_namespaces(proc_);
+  for (const NetnsHandle& there : namespaces.list) {
+    std::vector<const SocketFacts*> here;
+    std::vector<std::size_t> positions;
+    for (std::size_t i = 0; i < sockets.size(); ++i) {
+      if (!failed(answers[i]) || sockets[i]->netns != there.id) continue;
+      here.push_back(sockets[i]);
+      positions.push_back(i);
+    }
+    if (here.empty()) continue;
+    const auto inside = InNetworkNamespace::enter(there, namespaces.list.front());
+    const auto destroyed = inside ? destroy_through_iterators(here) : tl::unexpected<Error>(inside.error());
+    if (!destroyed) {
+      log::info(destroyed.error().message());
+      continue;
+    }
+    for (std::size_t i = 0; i < here.size(); ++i) answers[positions[i]] = (*destroyed)[i];
+  }
 }
 
 }  // namespace sockleak::act

@@ -30,7 +30,8 @@ class KernelSockets {
   [[nodiscard]] virtual Result<std::vector<int>> destroy(std::span<const SocketFacts* const> sockets) = 0;
 };
 
-/// Through sock_diag, one netlink socket per network namespace, and /proc for who holds what.
+/// Through sock_diag, one netlink socket per network namespace, and /proc for who holds what; what sock_diag cannot
+/// destroy, through bpf_sock_destroy where the kernel has it.
 class DiagSockets final : public KernelSockets {
  public:
   static Result<DiagSockets> open(std::filesystem::path proc = "/proc");
@@ -45,6 +46,7 @@ class DiagSockets final : public KernelSockets {
   };
   explicit DiagSockets(std::filesystem::path proc) : proc_(std::move(proc)) {}
   [[nodiscard]] Result<SocketList> dump(bool with_details);
+  void try_harder(std::span<const SocketFacts* const> sockets, std::vector<int>& answers);
   std::filesystem::path proc_;
   std::vector<Place> places_;
   std::vector<std::string> unseen_;

@@ -68,14 +68,14 @@ namespace {
   return "ECONNABORTED once, then end of file; EPIPE when it writes";
 }
 
-[[nodiscard]] std::string why_allowed(const SocketFacts& socket) {
+[[nodiscard]] std::string why_allowed(const SocketFacts& socket, const Guards& guards) {
   switch (socket.cause) {
     case Cause::kOrphan:
       return "closed by its owner; the peer has not taken what is left, and this kernel lets it go";
     case Cause::kUnaccepted:
       return "it waits in the accept queue of its listener";
     default:
-      return "a process holds it, and the filter names it";
+      return "a process holds it, and " + guards.named_by;
   }
 }
 
@@ -99,9 +99,10 @@ Plan make_plan(std::vector<SocketFacts> named, const Guards& guards) {
   for (SocketFacts& socket : named) {
     Step step;
     step.why = refusal(socket, guards);
+    if (step.why.empty() && guards.refuses) step.why = guards.refuses(socket);
     step.allowed = step.why.empty();
     if (step.allowed) {
-      step.why = why_allowed(socket);
+      step.why = why_allowed(socket, guards);
       step.owner_sees = owner_sees(socket, guards.method);
       step.stays = what_stays(socket);
     }

@@ -1,23 +1,18 @@
 // `sockleak destroy`: names the sockets, shows the plan, asks, acts, and says of each what became of it.
 #include <linux/capability.h>
-#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <unordered_map>
 
 #include "act/carry_out.hpp"
-#include "act/orphan_trial.hpp"
-#include "act/own.hpp"
 #include "act/stop_process.hpp"
+#include "app/acting.hpp"
 #include "app/commands.hpp"
 #include "app/destroy_select.hpp"
 #include "app/destroy_text.hpp"
 #include "app/output.hpp"
-#include "app/signals.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 
@@ -26,44 +21,6 @@ namespace {
 
 constexpr int kNotEverything = 1;
 
-/// Waits for a descriptor (-1 = for nothing), or until the user interrupts.
-class Patience {
- public:
-  explicit Patience(Signals& signals) : signals_(signals) {}
-
-  bool wait(int fd, Duration at_most) {
-    using Clock = std::chrono::steady_clock;
-    const auto end = Clock::now() + at_most;
-    while (!interrupted()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
-      pollfd watched[] = {{signals_.descriptor(), POLLIN, 0}, {fd, POLLIN, 0}};
-      ::poll(watched, 2, left.count() > 0 ? static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)) : 0);
-      if (watched[1].revents != 0) return true;
-      if (Clock::now() >= end) return false;
-    }
-    return false;
-  }
-
-  bool interrupted() {
-    interrupted_ = interrupted_ || signals_.next().has_value();
-    return interrupted_;
-  }
-
- private:
-  Signals& signals_;
-  bool interrupted_ = false;
-};
-
-/// True for y or yes on the terminal.
-[[nodiscard]] bool agrees(const std::string& question) {
-  std::fprintf(stderr, "%s [y/N] ", question.c_str());
-  std::fflush(stderr);
-  std::string answer;
-  char byte = 0;
-  while (::read(STDIN_FILENO, &byte, 1) == 1 && byte != '\n') answer += byte;
-  return answer == "y" || answer == "yes";
-}
-
 [[nodiscard]] Result<void> check_privilege(const DestroyOptions& options) {
   if (options.dry_run || options.shutdown || options.stop_process) return {};
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -71,22 +28,6 @@ class Patience {
   if (::syscall(SYS_capget, &header, sets) == 0 && (sets[0].effective & (1U << CAP_NET_ADMIN)) != 0) return {};
   return fail(ErrorKind::kCannotTrace, "cannot destroy sockets: CAP_NET_ADMIN is missing",
               "run as root, for example with sudo; --dry-run shows the plan without it");
-}
-
-[[nodiscard]] act::Guards make_guards(const std::vector<act::SocketFacts>& named, const DestroyOptions& options) {
-  act::Guards guards;
-  guards.method = options.shutdown ? act::Method::kShutdown : act::Method::kDestroy;
-  guards.even_mine = options.even_mine;
-  const act::Own own = act::find_own("/proc", Pid{static_cast<std::uint32_t>(::getpid())});
-  guards.own = own.processes;
-  guards.login = own.login;
-  const auto orphan = [](const act::SocketFacts& socket) { return socket.cause == act::Cause::kOrphan; };
-  if (!options.shutdown && std::any_of(named.begin(), named.end(), orphan)) {
-    const auto tried = act::orphans_die();
-    if (tried) guards.orphans_die = *tried;
-    if (!tried) log::info("orphan test: " + tried.error().message());
-  }
-  return guards;
 }
 
 class Destroy {
@@ -140,7 +81,7 @@ class Destroy {
 
   [[nodiscard]] Result<bool> may_act() const {
     if (wanted_.yes) return true;
-    if (options_.json || ::isatty(STDIN_FILENO) != 1) {
+    if (options_.json || !can_ask()) {
       return fail(ErrorKind::kUsage, "nothing was destroyed: there is nobody to ask",
                   "--yes acts, --dry-run only shows the plan");
     }

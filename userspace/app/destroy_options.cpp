@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "app/acting.hpp"
 #include "app/raw_options.hpp"
 #include "base/text.hpp"
 
@@ -41,6 +42,18 @@ Result<DestroyOptions> understand(const RawDestroyOptions& raw, bool any_pid) {
       return usage("--rate takes sockets per second, as in 50/s, not " + quote(raw.rate), "");
     }
     options.per_second = rate;
+  }
+  return options;
+}
+
+Result<DestroyOptions> understand_leftovers(const RawDestroyOptions& raw, bool wanted) {
+  DestroyOptions options;
+  options.yes = raw.yes;
+  options.dry_run = raw.dry_run;
+  if ((raw.yes || raw.dry_run) && !wanted) return fail(ErrorKind::kUsage, "--yes and --dry-run are for --destroy", "");
+  if (raw.yes && raw.dry_run) return fail(ErrorKind::kUsage, "--yes and --dry-run exclude each other", "");
+  if (wanted && !raw.yes && !raw.dry_run && !can_ask()) {
+    return fail(ErrorKind::kUsage, "--destroy has nobody to ask", "--yes acts, --dry-run only says what it would do");
   }
   return options;
 }

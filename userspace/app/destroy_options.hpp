@@ -30,6 +30,9 @@ struct RawDestroyOptions {
   bool yes = false, dry_run = false, even_mine = false, shutdown = false, stop_process = false;
 };
 
+/// With --destroy of trace and check.
+[[nodiscard]] Result<DestroyOptions> understand_leftovers(const RawDestroyOptions& raw, bool wanted);
+
 /// `any_pid`: whether -p was given.
 [[nodiscard]] Result<DestroyOptions> understand(const RawDestroyOptions& raw, bool any_pid);
 

@@ -98,35 +98,34 @@ template <typename Item, typename Key>
   return out;
 }
 
-[[nodiscard]] Json endpoint_json(const Endpoint& endpoint) {
-  const std::string address = address_text(endpoint);
-  return {{"address", address.empty() ? Json(nullptr) : Json(address)}, {"port", endpoint.port}};
-}
-
-[[nodiscard]] Json step_json(const act::Step& step, const act::StepResult* result) {
-  const act::SocketFacts& socket = step.socket;
-  Json holders = Json::array();
-  for (const FdHolder& holder : socket.holders) {
-    holders.push_back(Json{{"pid", holder.pid.value}, {"comm", valid_utf8(holder.comm)}, {"fd", holder.fd.value}});
-  }
-  const auto or_null = [](const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); };
-  return {{"cookie", socket.id.value},
-          {"protocol", to_string(socket.addresses.protocol)},
-          {"state", to_string(socket.state)},
-          {"local", endpoint_json(socket.addresses.local)},
-          {"remote", endpoint_json(socket.addresses.remote)},
-          {"netns", socket.netns.value},
-          {"cause", act::to_string(socket.cause)},
-          {"holders", std::move(holders)},
-          {"allowed", step.allowed},
-          {"why", or_null(step.why)},
-          {"owner_sees", or_null(step.owner_sees)},
-          {"stays", or_null(step.stays)},
-          {"result", result == nullptr ? Json(nullptr) : Json(act::to_string(result->outcome))},
-          {"result_why", result == nullptr ? Json(nullptr) : or_null(result->why)}};
+[[nodiscard]] ReportAction::End end_of(const Endpoint& endpoint) {
+  return {address_text(endpoint), endpoint.port};
 }
 
 }  // namespace
+
+ReportAction action_of(const act::Step& step, const act::StepResult* result) {
+  const act::SocketFacts& socket = step.socket;
+  ReportAction action;
+  action.cookie = socket.id.value;
+  action.protocol = to_string(socket.addresses.protocol);
+  action.state = to_string(socket.state);
+  action.local = end_of(socket.addresses.local);
+  action.remote = end_of(socket.addresses.remote);
+  action.netns = socket.netns.value;
+  action.cause = act::to_string(socket.cause);
+  for (const FdHolder& holder : socket.holders) {
+    action.holders.push_back({holder.pid.value, holder.comm, static_cast<std::int32_t>(holder.fd.value)});
+  }
+  action.allowed = step.allowed;
+  action.why = step.why;
+  action.owner_sees = step.owner_sees;
+  action.stays = step.stays;
+  if (result == nullptr) return action;
+  action.result = act::to_string(result->outcome);
+  action.result_why = result->why;
+  return action;
+}
 
 std::string plan_text(const act::Plan& plan, bool every) {
   const auto groups = grouped(plan.steps, [](const act::Step& step) {
@@ -196,7 +195,7 @@ std::string destroy_json(const act::Plan& plan, const std::vector<StopReport>& s
                          const std::vector<act::StepResult>& results, bool dry_run) {
   Json sockets = Json::array();
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    sockets.push_back(step_json(plan.steps[i], results.empty() ? nullptr : &results[i]));
+    sockets.push_back(action_json(action_of(plan.steps[i], results.empty() ? nullptr : &results[i])));
   }
   Json processes = Json::array();
   for (const StopReport& stop : stops) {

@@ -7,6 +7,7 @@
 #include "act/carry_out.hpp"
 #include "act/plan.hpp"
 #include "act/stop_process.hpp"
+#include "report/action.hpp"
 
 namespace sockleak {
 
@@ -23,6 +24,9 @@ struct StopReport {
 [[nodiscard]] std::string stops_text(const std::vector<StopReport>& stops, Duration grace);
 /// `results` may be empty: nothing was done.
 [[nodiscard]] std::string results_text(const act::Plan& plan, const std::vector<act::StepResult>& results, bool every);
+
+/// `result`: null = it was only planned.
+[[nodiscard]] ReportAction action_of(const act::Step& step, const act::StepResult* result);
 
 /// sockleak.destroy/1.
 [[nodiscard]] std::string destroy_json(const act::Plan& plan, const std::vector<StopReport>& stops,

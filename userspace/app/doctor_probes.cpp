@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "act/diag_socket.hpp"
+#include "act/iterator_destroy.hpp"
 #include "act/orphan_trial.hpp"
 #include "scan/kernel_walk.hpp"
 
@@ -44,6 +45,15 @@ Feature sock_destroy() {
   return feature;
 }
 
+Feature bpf_sock_destroy() {
+  const auto able = act::destroy_through_iterators({});
+  Feature feature{"destroy", "bpf_sock_destroy", able.has_value(), false, {}, {}};
+  if (able) return feature;
+  feature.detail = able.error().message() + ": of several sockets at one address SOCK_DESTROY reaches only one";
+  feature.remedy = able.error().hint;
+  return feature;
+}
+
 Feature orphans() {
   const auto die = act::orphans_die();
   Feature feature{"destroy", "SOCK_DESTROY of orphans", die && *die, false, {}, {}};
@@ -61,6 +71,7 @@ Feature orphans() {
 
 std::vector<Feature> probe_scan_and_destroy() {
   std::vector<Feature> features{scan_iterators(), sock_destroy()};
+  if (features.back().present) features.insert(features.end() - 1, bpf_sock_destroy());
   if (features.back().present) features.push_back(orphans());
   return features;
 }

@@ -31,6 +31,8 @@ and or not ( ), with values as ss takes them.)";
 constexpr const char* kTraceExamples = R"(Examples:
   sockleak trace -p 812                          until Ctrl-C, then the report
   sockleak trace -p 812,813 -d 1m --older 30s    two processes, patient with CLOSE_WAIT
+  sockleak trace -c system.slice/orders.service  a service: whoever is in it, whenever
+  sockleak trace --container 3f2a90c1            a container, by the beginning of its id
   sockleak trace --json -o leaks.json -- ./orders --port 8080)";
 constexpr const char* kCheckExamples = R"(Examples:
   sockleak check -- ./run-tests
@@ -58,6 +60,13 @@ void add_target(CLI::App& app, RawOptions& raw) {
       ->type_name("PID[,PID...]")
       ->group("Target")
       ->allow_extra_args(false);
+  app.add_option("-c,--cgroup", raw.cgroup, "Trace whoever is in this cgroup2 group or below it")
+      ->type_name("PATH")
+      ->group("Target");
+  app.add_option("--container", raw.container, "Trace the container whose id begins like this")
+      ->type_name("ID")
+      ->group("Target");
+  app.add_flag("-a,--all", raw.all, "Trace every process")->group("Target");
   app.add_option("--user", raw.user, "Run the command as this user")->type_name("NAME")->group("Target");
   app.add_flag("--no-children", raw.no_children, "Do not follow child processes")->group("Target");
 }
@@ -131,6 +140,13 @@ void add_record(CLI::App& app, RawOptions& raw) {
       ->group("Output");
 }
 
+void add_leftovers(CLI::App& app, RawOptions& raw) {
+  app.add_flag("--destroy", raw.destroy_leftovers, "In the end, destroy sockets that outlived the process that opened them")
+      ->group("Acting");
+  app.add_flag("--yes", raw.destroy.yes, "With --destroy: do not ask")->group("Acting");
+  app.add_flag("--dry-run", raw.destroy.dry_run, "With --destroy: only say what would be destroyed")->group("Acting");
+}
+
 void add_destroy(CLI::App& app, RawOptions& raw) {
   RawDestroyOptions& destroy = raw.destroy;
   app.add_option("FILTER", destroy.filter, "Which sockets; sockets that everything given agrees on are meant");
@@ -187,6 +203,7 @@ class CommandLine {
       add_session(*command, raw_);
       add_output(*command, raw_);
       add_record(*command, raw_);
+      add_leftovers(*command, raw_);
     }
     check_->add_option("--max-leaks", raw_.max_leaks, "Accept so many leaked sockets")
         ->type_name("N")

@@ -29,6 +29,9 @@ struct Options {
 
   // Target.
   std::vector<Pid> pids;
+  std::string cgroup;                // path; empty = none
+  std::string container;             // the beginning of its id; empty = none
+  bool all = false;
   std::vector<std::string> command;  // argv after "--"
   std::string user;                  // empty = as Command decides
   bool follow_children = true;
@@ -63,6 +66,7 @@ struct Options {
   bool list = false;
   std::optional<double> max_port_use;  // percent
   std::optional<std::uint64_t> max_close_wait, max_ownerless;
+  bool destroy_leftovers = false;  // trace, check
   DestroyOptions destroy;
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "judge/judge.hpp"
+#include "process/cgroups.hpp"
 #include "track/hand_over.hpp"
 
 namespace sockleak {
@@ -41,6 +42,7 @@ class ReportBuilder {
     report.host = session.host;
     report.target = session.target;
     report.hooks = session.hooks;
+    report.actions = session.actions;
     report.window = window();
     report.counters = in_.counters;
     report.complete = in_.counters.complete();
@@ -178,6 +180,8 @@ class ReportBuilder {
       if (const ProcessName* name = in_.session.names.find(task.process)) {
         creator.comm = name->comm;
         creator.exe = name->exe;
+        creator.cgroup = name->cgroup;
+        creator.container = container_of(name->cgroup);
       }
       if (creator.comm.empty() && task.tid == task.process.pid) creator.comm = socket.comm;
     }

@@ -53,6 +53,8 @@ template <typename T>
 
 [[nodiscard]] Json target_json(const TargetFacts& target) {
   Json out{{"kind", target.kind}, {"pids", target.pids}, {"command", target.command}};
+  if (!target.path.empty()) out["path"] = target.path;
+  if (!target.id.empty()) out["id"] = target.id;
   if (target.exit_status) out["exit_status"] = *target.exit_status;
   return out;
 }
@@ -60,6 +62,8 @@ template <typename T>
 [[nodiscard]] TargetFacts target_of(const Json& json) {
   TargetFacts target;
   target.kind = text(json, "kind");
+  target.path = text(json, "path");
+  target.id = text(json, "id");
   for (const Json& pid : member(json, "pids")) {
     if (pid.is_number_unsigned()) target.pids.push_back(pid.get<std::uint32_t>());
   }
@@ -75,12 +79,51 @@ template <typename T>
   std::size_t used = 0;
   Json out = Json::array();
   for (const auto& [process, name] : names.all()) {
-    used += name.comm.size() + name.exe.size() + 64;
+    used += name.comm.size() + name.exe.size() + name.cgroup.size() + 64;
     if (used > kLimit) break;
-    out.push_back(
-        Json{{"pid", process.pid.value}, {"start_ns", process.start_ns}, {"comm", name.comm}, {"exe", name.exe}});
+    out.push_back(Json{{"pid", process.pid.value}, {"start_ns", process.start_ns}, {"comm", name.comm},
+                       {"exe", name.exe}, {"cgroup", name.cgroup}});
   }
   return out;
+}
+
+[[nodiscard]] Json actions_json(const ReportActions& actions) {
+  Json sockets = Json::array();
+  for (const ReportAction& action : actions.sockets) sockets.push_back(action_json(action));
+  return {{"dry_run", actions.dry_run}, {"sockets", std::move(sockets)}};
+}
+
+[[nodiscard]] ReportAction::End end_of(const Json& json) {
+  return {text(json, "address"), number<std::uint16_t>(json, "port", 0)};
+}
+
+[[nodiscard]] ReportAction action_of(const Json& json) {
+  ReportAction action;
+  action.cookie = number<std::uint64_t>(json, "cookie", 0);
+  action.protocol = text(json, "protocol");
+  action.state = text(json, "state");
+  action.local = end_of(member(json, "local"));
+  action.remote = end_of(member(json, "remote"));
+  action.netns = number<std::uint64_t>(json, "netns", 0);
+  action.cause = text(json, "cause");
+  for (const Json& holder : member(json, "holders")) {
+    action.holders.push_back(
+        {number<std::uint32_t>(holder, "pid", 0), text(holder, "comm"), number<std::int32_t>(holder, "fd", -1)});
+  }
+  action.allowed = member(json, "allowed") == true;
+  action.why = text(json, "why");
+  action.owner_sees = text(json, "owner_sees");
+  action.stays = text(json, "stays");
+  action.result = text(json, "result");
+  action.result_why = text(json, "result_why");
+  return action;
+}
+
+[[nodiscard]] std::optional<ReportActions> actions_of(const Json& json) {
+  if (!json.is_object()) return std::nullopt;
+  ReportActions actions{member(json, "dry_run") == true, {}};
+  for (const Json& socket : member(json, "sockets")) actions.sockets.push_back(action_of(socket));
+  return actions;
 }
 
 [[nodiscard]] std::uint64_t ns_of(Duration duration) {
@@ -93,7 +136,7 @@ Session new_session(const Options& options) {
   Session session;
   session.tool_version = kVersion;
   session.host = host_facts();
-  session.target.kind = options.command.empty() ? "pid" : "command";
+  session.target.kind = "command";
   session.target.command = options.command;
   session.check = options.subcommand == Subcommand::kCheck;
   session.judge.older = options.older.value_or(session.judge.older);
@@ -107,7 +150,7 @@ Session new_session(const Options& options) {
 std::string session_json(const Session& session) {
   Json hooks = Json::array();
   for (const HookChoice& choice : session.hooks) hooks.push_back(Json{{"need", choice.need}, {"hook", choice.hook}});
-  const Json out{
+  Json out{
       {"tool", session.tool_version},
       {"host", {{"kernel", session.host.kernel}, {"arch", session.host.arch}, {"boot_id", session.host.boot_id}}},
       {"target", target_json(session.target)},
@@ -122,6 +165,7 @@ std::string session_json(const Session& session) {
       {"max_leaks", session.max_leaks},
       {"leak_exit_code", session.leak_exit_code},
       {"processes", names_json(session.names)}};
+  if (session.actions) out["actions"] = actions_json(*session.actions);
   // Programs name themselves as they like: bytes that are no UTF-8 are replaced.
   return out.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
@@ -147,8 +191,9 @@ Session parse_session(const std::string& json) {
   session.leak_exit_code = number(facts, "leak_exit_code", session.leak_exit_code) & 0xff;
   for (const Json& process : member(facts, "processes")) {
     session.names.put({Pid{number<std::uint32_t>(process, "pid", 0)}, number<std::uint64_t>(process, "start_ns", 0)},
-                      {text(process, "comm"), text(process, "exe")});
+                      {text(process, "comm"), text(process, "exe"), text(process, "cgroup")});
   }
+  session.actions = actions_of(member(facts, "actions"));
   return session;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct Session {
   int leak_exit_code = 1;
 
   ProcessNames names;
+  std::optional<ReportActions> actions;  // with --destroy
 };
 
 /// What is known before a live session begins.

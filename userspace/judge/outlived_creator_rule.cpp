@@ -1,30 +1,15 @@
-// outlived-creator: the process that made the socket has ended, and another one keeps it open. How it got it tells how
-// likely that is a mistake: a program that was executed cannot know a descriptor that just came along, while one that
-// received it asked for it. Listeners are handed on by design (systemd, inetd, restarts without downtime).
+// outlived-creator: the process that made the socket has ended, and another one keeps it open.
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
 
 #include "base/text.hpp"
-#include "judge/rule.hpp"
+#include "judge/leftovers.hpp"
 #include "track/hand_over.hpp"
 
 namespace sockleak {
 namespace {
-
-constexpr std::int32_t kLastStandardFd = 2;
-
-[[nodiscard]] double confidence_of(HandOver how) {
-  switch (how) {
-    case HandOver::kForkExec:
-      return 0.9;
-    case HandOver::kFork:
-      return 0.5;
-    default:
-      return 0.4;
-  }
-}
 
 [[nodiscard]] const char* words_for(HandOver how) {
   switch (how) {
@@ -43,20 +28,6 @@ constexpr std::int32_t kLastStandardFd = 2;
   }
 }
 
-/// The hand-over that says most against the holders; nullopt if one of them holds the socket for good reason.
-[[nodiscard]] std::optional<HandOver> worst_hand_over(const SocketRecord& socket, const Tracker& tracker) {
-  std::optional<HandOver> worst;
-  for (const Holder& holder : socket.holders) {
-    const HandOver how = hand_over_to(holder.process, socket, tracker.processes());
-    const bool standard = holder.via == Via::kDescriptor && holder.fd.value <= kLastStandardFd;
-    // As inetd does it: standard input and output are what a new program does know of.
-    if (standard && (how == HandOver::kForkExec || how == HandOver::kFork)) return std::nullopt;
-    if (how == HandOver::kNone || how == HandOver::kExec) return std::nullopt;
-    if (!worst || confidence_of(how) > confidence_of(*worst)) worst = how;
-  }
-  return worst;
-}
-
 class OutlivedCreatorRule final : public Rule {
  public:
   [[nodiscard]] std::optional<Accusation> inspect(const SiteView& view, const JudgeOptions& options) const override {
@@ -64,15 +35,13 @@ class OutlivedCreatorRule final : public Rule {
     std::map<HandOver, std::uint64_t> ways;
     double confidence = 0;
     for (const SocketRecord* socket : view.open) {
-      if (socket->state == TcpState::kListen) continue;
-      const auto end = view.tracker.processes().end_of(owner_of(*socket));
-      if (!end) continue;
-      const auto how = worst_hand_over(*socket, view.tracker);
+      const auto how = left_over(*socket, view.tracker);
       if (!how) continue;
+      const auto end = view.tracker.processes().end_of(owner_of(*socket));
       // Who just took over may still be at it; what came along by mistake is wrong from the start.
       if (*how != HandOver::kForkExec && view.now - *end < options.older) continue;
       ++ways[*how];
-      confidence = std::max(confidence, confidence_of(*how));
+      confidence = std::max(confidence, leftover_confidence(*how));
       accusation.sockets.push_back(socket);
     }
     if (accusation.sockets.empty()) return std::nullopt;

@@ -107,8 +107,8 @@ constexpr int kIndent = 2;
           {"comm", text_or_null(creator.comm)},
           {"thread", text_or_null(creator.thread)},
           {"exe", text_or_null(creator.exe)},
-          {"cgroup", nullptr},
-          {"container", nullptr},
+          {"cgroup", text_or_null(creator.cgroup)},
+          {"container", text_or_null(creator.container)},
           {"goroutine", nullptr},
           {"count", creator.count}};
 }
@@ -168,6 +168,8 @@ constexpr int kIndent = 2;
 
 [[nodiscard]] Json target_json(const TargetFacts& target) {
   Json out{{"kind", valid_utf8(target.kind)}, {"pids", target.pids}};
+  if (target.kind == "container") out["id"] = valid_utf8(target.id);
+  if (target.kind == "container" || target.kind == "cgroup") out["path"] = valid_utf8(target.path);
   if (target.kind != "command") return out;
   Json command = Json::array();
   for (const std::string& argument : target.command) command.push_back(valid_utf8(argument));
@@ -253,6 +255,11 @@ std::string write_json(const Report& report) {
       {"ownerless", ownerless_json(report)},
       {"ports", Json::array()},
       {"limits", limits_json(report)}};
+  if (report.actions) {
+    Json actions = Json::array();
+    for (const ReportAction& action : report.actions->sockets) actions.push_back(action_json(action));
+    out["actions"] = Json{{"dry_run", report.actions->dry_run}, {"sockets", std::move(actions)}};
+  }
   if (report.sites) {
     Json sites = Json::array();
     for (const ReportFinding& site : *report.sites) sites.push_back(finding_json(site));

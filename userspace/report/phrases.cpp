@@ -39,7 +39,9 @@ constexpr std::size_t kBriefProcesses = 4;
 
 [[nodiscard]] std::string creator_text(const ReportCreator& creator) {
   if (creator.pid == 0) return "an unknown process";
+  constexpr std::size_t kShortId = 12;  // as docker shows it
   std::string out = name_or_unknown(creator.comm) + " (pid " + std::to_string(creator.pid) + ')';
+  if (!creator.container.empty()) out += " in container " + escape_terminal(creator.container.substr(0, kShortId));
   if (!creator.thread.empty() && creator.thread != creator.comm)
     return out + " thread " + escape_terminal(creator.thread);
   // Threads inherit the process's name until they set their own: then only the number tells them apart.
@@ -244,6 +246,27 @@ std::string socket_text(const ReportSocket& socket) {
     out += kDot + kept_text(holder);
   }
   return out;
+}
+
+std::string outcome_text(const ReportAction& action) {
+  if (!action.allowed) return "refused: " + action.why;
+  if (action.result.empty()) return "planned: " + action.why;
+  return action.result_why.empty() ? action.result : action.result + ": " + action.result_why;
+}
+
+std::string action_text(const ReportAction& action) {
+  const auto place = [](const ReportAction::End& end) {
+    const bool v6 = end.address.find(':') != std::string::npos;
+    return (v6 ? '[' + end.address + ']' : end.address) + ':' + std::to_string(end.port);
+  };
+  std::string text = action.protocol + ' ' + place(action.local);
+  if (action.remote.port != 0) text += " -> " + place(action.remote);
+  for (const ReportAction::Holder& holder : action.holders) {
+    text += (&holder == &action.holders.front() ? kDot + std::string("held by ") : std::string(", ")) + holder.comm +
+            " (" + std::to_string(holder.pid) + ") fd " + std::to_string(holder.fd);
+  }
+  if (!action.stays.empty()) text += kDot + ("stays: " + action.stays);
+  return escape_terminal(text);
 }
 
 }  // namespace sockleak

@@ -28,6 +28,12 @@ inline constexpr const char* kDot = " · ";
 
 [[nodiscard]] std::string holders_text(const ReportFinding& finding, bool verbose);
 
+/// "done" / "refused: it listens ..." / "planned".
+[[nodiscard]] std::string outcome_text(const ReportAction& action);
+
+/// "tcp 10.0.0.1:41000 -> 10.0.0.9:5432 · held by sh (901) fd 19 · stays: the descriptor ...".
+[[nodiscard]] std::string action_text(const ReportAction& action);
+
 [[nodiscard]] std::string socket_text(const ReportSocket& socket);
 
 }  // namespace sockleak

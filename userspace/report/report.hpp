@@ -12,6 +12,7 @@
 #include "base/counters.hpp"
 #include "base/time.hpp"
 #include "judge/finding.hpp"
+#include "report/action.hpp"
 #include "stack/stack.hpp"
 
 namespace sockleak {
@@ -23,8 +24,10 @@ struct HostFacts {
 };
 
 struct TargetFacts {
-  std::string kind;                  // "pid" | "command"
-  std::vector<std::uint32_t> pids;
+  std::string kind;                  // "pid" | "command" | "cgroup" | "container" | "all"
+  std::vector<std::uint32_t> pids;   // of a cgroup and a container: those in it at the start
+  std::string path = {};             // of the cgroup, below its hierarchy's root; for kinds "cgroup" and "container"
+  std::string id = {};               // for kind "container"
   std::vector<std::string> command;  // argv, for kind "command"
   std::optional<int> exit_status;    // of the command, as a shell would show it; nullopt = still running
 };
@@ -47,6 +50,8 @@ struct ReportCreator {
   std::string thread;  // creating thread's name
   std::string exe;
   std::uint64_t count = 0;
+  std::string cgroup = {};     // path below its hierarchy's root
+  std::string container = {};  // id
 };
 
 struct ReportClose {
@@ -120,6 +125,7 @@ struct Report {
   std::vector<ReportFinding> findings;  // worst first
   std::vector<ReportOwnerless> ownerless;  // most sockets first
   std::vector<ReportLimit> limits;         // holders of tracked sockets that are near their RLIMIT_NOFILE
+  std::optional<ReportActions> actions;    // with --destroy
   /// Every site, accused or not, if that was asked for. One without evidence has no verdict.
   std::optional<std::vector<ReportFinding>> sites;
   /// With them: what the last snapshot found open, oldest first.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 #include <string_view>
 
 #include "base/text.hpp"
@@ -19,6 +20,7 @@ constexpr std::size_t kHeadlineGap = 3;  // at least, before the confidence
 constexpr std::size_t kLabelWidth = 13;
 constexpr std::size_t kBriefClosePaths = 3;
 constexpr std::size_t kBriefOwnerless = 3;
+constexpr std::size_t kBriefActions = 3;  // of each outcome
 
 class TextReport {
  public:
@@ -54,6 +56,20 @@ class TextReport {
     const std::size_t shown = verbose_ ? group.sockets.size() : std::min(group.sockets.size(), kBriefOwnerless);
     for (std::size_t i = 0; i < shown; ++i) row(i == 0 ? "sockets" : "", socket_text(group.sockets[i].socket));
     if (shown < group.count) row("", "… " + count_text(group.count - shown) + " more");
+    out_ += '\n';
+  }
+
+  void actions(const ReportActions& actions) {
+    out_ += painted("1", actions.dry_run ? "WOULD DESTROY" : "DESTROY") + "  " +
+            counted(actions.sockets.size(), "leftover", "leftovers") + " of processes that have ended\n";
+    std::map<std::string, std::vector<const ReportAction*>> outcomes;
+    for (const ReportAction& action : actions.sockets) outcomes[outcome_text(action)].push_back(&action);
+    for (const auto& [outcome, sockets] : outcomes) {
+      row("", escape_terminal(count_text(sockets.size()) + ' ' + outcome));
+      const std::size_t shown = verbose_ ? sockets.size() : std::min(sockets.size(), kBriefActions);
+      for (std::size_t i = 0; i < shown; ++i) row("", "  " + action_text(*sockets[i]));
+      if (shown < sockets.size()) row("", "  … " + count_text(sockets.size() - shown) + " more");
+    }
     out_ += '\n';
   }
 
@@ -216,6 +232,7 @@ std::string write_text(const Report& report, const TextOptions& options) {
   for (std::size_t i = 0; i < shown; ++i) text.finding(report.findings[i]);
   if (shown < all) text.not_shown(all - shown);
   for (const ReportOwnerless& group : report.ownerless) text.ownerless(group);
+  if (report.actions) text.actions(*report.actions);
   text.total(report);
   if (options.verbose) text.details(report);
   return text.take();

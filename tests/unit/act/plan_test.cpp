@@ -29,6 +29,17 @@ TEST(Plan, AHeldConnectionIsAllowedAndItsDescriptorStays) {
   EXPECT_THAT(step.stays, HasSubstr("descriptor"));
 }
 
+TEST(Plan, WhoeverNamesItMayRefuseItToo) {
+  Guards guards;
+  guards.named_by = "its creator has ended";
+  guards.refuses = [](const SocketFacts& socket) { return socket.id.value == 2 ? "another holder" : ""; };
+  EXPECT_THAT(only_step(tcp(1, TcpState::kEstablished), guards).why, HasSubstr("its creator has ended"));
+  const Step refused = only_step(tcp(2, TcpState::kEstablished), guards);
+  EXPECT_FALSE(refused.allowed);
+  EXPECT_EQ(refused.why, "another holder");
+  EXPECT_THAT(only_step(tcp(2, TcpState::kListen, Cause::kListener), guards).why, HasSubstr("listens"));
+}
+
 TEST(Plan, WhatIsNotProvenOrIsNoLeakIsRefused) {
   const std::map<Cause, const char*> refusals{{Cause::kListener, "listens"},  {Cause::kTimeWait, "no leak"},
                                               {Cause::kRequest, "half-open"}, {Cause::kKernel, "kernel"},

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "judge/judge.hpp"
+#include "judge/leftovers.hpp"
 #include "support/tracked_story.hpp"
 
 namespace sockleak {
@@ -52,6 +53,24 @@ TEST_F(HolderRulesTest, AnExecutedProgramThatKeepsADeadParentsSocketIsALeak) {
             "the process that opened it has ended: 1 inherited through fork and exec without CLOEXEC");
   ASSERT_EQ(finding.sockets[0].holders.size(), 1U);
   EXPECT_EQ(finding.sockets[0].holders[0].handed_over, HandOver::kForkExec);
+}
+
+TEST_F(HolderRulesTest, OnlyWhatIsSureIsALeftover) {
+  open_and_inherit();
+  story.execs(child).snapshot();
+  EXPECT_TRUE(sure_leftovers(TrackedStory(story).tracker(), {}).empty()) << "its creator lives";
+  story.exits(app).snapshot();
+  const TrackedStory told(story);
+  ASSERT_EQ(sure_leftovers(told.tracker(), {}).size(), 1U);
+  EXPECT_EQ(sure_leftovers(told.tracker(), {})[0]->id.value, 10U);
+  EXPECT_TRUE(sure_leftovers(told.tracker(), {.leak_confidence = 0.95}).empty());
+}
+
+TEST_F(HolderRulesTest, AChildThatWasOnlyForkedHasNoSureLeftover) {
+  open_and_inherit();
+  story.exits(app).after(60s).snapshot();
+  EXPECT_EQ(verdicts().size(), 1U);
+  EXPECT_TRUE(sure_leftovers(TrackedStory(story).tracker(), {}).empty());
 }
 
 TEST_F(HolderRulesTest, WhileTheCreatorLivesNothingIsSaid) {

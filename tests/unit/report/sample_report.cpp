@@ -108,6 +108,14 @@ Report ownerless_report() {
   ReportSocket waiting = socket(9, -1);
   waiting.record.holders = {{.process = {Pid{812}, 5}, .tid = Pid{812}, .comm = "orders", .fd = Fd{3},
                              .via = Via::kRingSlot, .handed_over = HandOver::kFork}};
+  ReportAction action;
+  action.cookie = 9;
+  action.protocol = "tcp";
+  action.state = "CLOSE_WAIT";
+  action.cause = "held";
+  action.holders = {{901, "sh", 3}};
+  action.result = "done";
+  out.actions = ReportActions{false, {action}};
   out.ownerless = {{Cause::kRingSlot, 2, {{waiting, "slot 3 of an io_uring of orders (812)"}}}};
   out.limits = {{812, "orders", 1000, 1024}};
   return out;
@@ -133,6 +141,8 @@ Report hostile_report() {
   }
   bad.listener_created_at = bad.created_at;
   for (ReportSocket& s : bad.sockets) s.record.holders[0].comm = attack;
+  out.actions->sockets[0].holders[0].comm = attack;
+  out.actions->sockets[0].result_why = attack;
   out.ownerless[0].sockets[0].evidence = attack;
   out.ownerless[0].sockets[0].socket.record.holders[0].comm = attack;
   out.limits[0].comm = attack;

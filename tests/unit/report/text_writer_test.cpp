@@ -49,6 +49,31 @@ TEST(TextWriter, ListsWhatNoDescriptorRefersTo) {
                         "               … 1 more\n"));
 }
 
+TEST(TextWriter, SaysWhatBecameOfLeftovers) {
+  Report report = sample::clean_report();
+  ReportAction done;
+  done.protocol = "tcp";
+  done.local = {"10.0.0.1", 40000};
+  done.remote = {"10.0.0.9", 5432};
+  done.holders = {{901, "sh", 3}, {902, "a\x1b[m", 3}};
+  done.allowed = true;
+  done.result = "done";
+  done.stays = "the descriptor";
+  ReportAction refused = done;
+  refused.allowed = false;
+  refused.why = "another process holds it";
+  report.actions = ReportActions{false, {done, refused}};
+  const std::string out = text(report);
+  EXPECT_THAT(out, HasSubstr("DESTROY  2 leftovers of processes that have ended\n"));
+  EXPECT_THAT(out, HasSubstr("1 done\n"));
+  EXPECT_THAT(out, HasSubstr("1 refused: another process holds it\n"));
+  EXPECT_THAT(out, HasSubstr("tcp 10.0.0.1:40000 -> 10.0.0.9:5432 · held by sh (901) fd 3, a"));
+  EXPECT_THAT(out, HasSubstr("stays: the descriptor"));
+  EXPECT_THAT(out, Not(HasSubstr("\x1b")));
+  report.actions->dry_run = true;
+  EXPECT_THAT(text(report), HasSubstr("WOULD DESTROY  2 leftovers"));
+}
+
 TEST(TextWriter, LooksAsTheDesignPromises) {
   EXPECT_EQ(
       text(sample::report()),
@@ -182,6 +207,8 @@ TEST(TextWriter, TellsThreadsApart) {
     return row(text(with([&](ReportFinding& f) { f.creators = std::move(creators); })), "opened by");
   };
   EXPECT_EQ(opened_by({{812, 812, "orders", "orders", "", 37}}), "opened by    orders (pid 812)");
+  EXPECT_EQ(opened_by({{812, 812, "orders", "orders", "", 37, "/docker/3f2a90c1d2e3f405", "3f2a90c1d2e3f405"}}),
+            "opened by    orders (pid 812) in container 3f2a90c1d2e3");
   EXPECT_EQ(opened_by({{812, 815, "orders", "orders", "", 37}}), "opened by    orders (pid 812) thread 815");
   EXPECT_EQ(opened_by({{812, 815, "orders", "w3", "", 30}, {812, 816, "orders", "w4", "", 7}}),
             "opened by    orders (pid 812) thread w3 ×30, orders (pid 812) thread w4 ×7");
