@@ -20,6 +20,7 @@
 #include "app/signals.hpp"
 #include "app/status_line.hpp"
 #include "app/targets.hpp"
+#include "app/timed_symbolizer.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "judge/suspicion.hpp"
@@ -47,6 +48,14 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void say_cost(const TimedSymbolizer& symbolizer) {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  log::info("names: " + std::to_string(symbolizer.stacks()) + " stacks, " + std::to_string(symbolizer.frames()) +
+            " frames in " + duration_text(symbolizer.time()) + "; at most " + std::to_string(used.ru_maxrss / 1024) +
+            " MB of memory");
 }
 
 class LiveSession {
@@ -338,18 +347,20 @@ Result<int> LiveSession::report() {
   log::info("stacks: " + std::to_string(cost.walked) + " found, " + std::to_string(cost.recalled) + " recalled, " +
             std::to_string(cost.copied) + " finished from a copy; " + std::to_string(cost.rules) + " rules");
   source_.reset();  // detached: what follows costs the traced programs nothing
-  const auto symbolizer = make_dwfl_symbolizer(modules_, {.named = &names_});
+  const auto from_files = make_dwfl_symbolizer(modules_, {.named = &names_});
+  TimedSymbolizer symbolizer(*from_files);
   Counters counters = losses;
   counters.merge(pipeline_.counters());
   const Report report = build_report({.session = recorded,
                                       .tracker = pipeline_.tracker(),
                                       .stacks = pipeline_.stacks(),
-                                      .symbolizer = *symbolizer,
+                                      .symbolizer = symbolizer,
                                       .counters = counters,
                                       .every_site = options_.verbose});
-  if (auto ok = pipeline_.finish_recording(json, losses, modules_, *symbolizer); !ok) {
+  if (auto ok = pipeline_.finish_recording(json, losses, modules_, symbolizer); !ok) {
     return tl::unexpected(ok.error());
   }
+  say_cost(symbolizer);
   if (auto ok = outputs_->write({report}); !ok) return tl::unexpected(ok.error());
   return exit_status(report, recorded);
 }
