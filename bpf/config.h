@@ -12,11 +12,21 @@
 #define SL_TOUCHES_OF_SUSPECTS 1
 #define SL_TOUCHES_OF_ALL 2
 
+/* sl_config.scope: whose sockets are watched. */
+#define SL_SCOPE_PROCESSES 0 /* of those that user space named, and of their children */
+#define SL_SCOPE_CGROUP 1 /* of whoever is in a cgroup2 group or below it */
+#define SL_SCOPE_ALL 2 /* of every process but sockleak */
+
 struct sl_config {
 	__u32 follow_children; /* 1 = a target's children become targets */
 	__u32 copy_stacks; /* 0 = never ship user stack bytes (--no-snapshot) */
 	__u32 cpus; /* possible CPUs: spreads address-space ids without atomics */
 	__u32 event_ring_bytes; /* wake user space when half of it is used */
+	__u32 scope;
+	__u32 own_tgid;
+	__u32 cgroup_level; /* how deep below the root: 0 = the root itself */
+	__u32 padding;
+	__u64 cgroup_id;
 };
 
 #endif

@@ -12,18 +12,25 @@
 
 #include "config.h"
 #include "python_wire.h"
+#include "scope_wire.h"
 #include "wire.h"
 
 const volatile struct sl_config sl_config __weak = {};
 
 /* Set by user space from before the hooks are attached until the iterators have adopted what the targets held. */
 __u32 sl_adopting __weak = 0;
+/* While adopting: only of targets that joined then or later. */
+__u64 sl_adopting_from __weak = 0;
+/* The listeners of targets that had joined by then are marked, so that what they accept is tracked. */
+__u64 sl_listeners_known __weak = 0;
 
-/* A process whose sockets are watched. 16 k: beyond any process tree seen; refusals are counted. */
+/* A process whose sockets are watched. 16 k: beyond any process tree seen (user space asks for more where whole machines
+ * are watched); refusals are counted. */
 struct sl_target {
 	__u32 asid;
 	__u32 reserved;
 	__u64 start_ns;
+	__u64 joined_ns; /* it may hold sockets from before; 0 = since the attach, or by fork from one that has been */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -19,6 +19,7 @@ int BPF_PROG(sl_sched_process_fork, struct task_struct *parent, struct task_stru
 		return 0;
 	fresh.asid = target->asid; /* same layout, same rules */
 	fresh.start_ns = child->start_boottime;
+	fresh.joined_ns = target->joined_ns; /* it holds what its parent holds */
 	if (bpf_map_update_elem(&sl_targets, &tgid, &fresh, BPF_ANY)) {
 		sl_count(SL_COUNTER_TARGETS_FULL);
 		return 0;
@@ -61,9 +62,14 @@ int BPF_PROG(sl_sched_process_exec)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(sl_sched_process_exit, struct task_struct *task)
 {
+	struct sl_target *target = sl_known_target();
 	struct sl_process_exited *event;
 
-	if (!sl_current_target() || task->signal->live.counter != 0)
+	if (!target)
+		return 0;
+	if (!target->start_ns) /* user space does not know it exactly; without it the number is never given back */
+		target->start_ns = task->group_leader->start_boottime;
+	if (task->signal->live.counter != 0)
 		return 0;
 	event = sl_reserve(sizeof(*event));
 	if (!event)

@@ -61,6 +61,7 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	struct sl_snapshot_holder holder = {};
 	__u64 word = 0, *close_on_exec;
 	struct sl_socket *socket;
+	struct sl_target *target;
 	struct sock *sk;
 	int adopt = 0;
 	__u32 tgid;
@@ -71,8 +72,10 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	if (!sk || !sl_is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
 		return 0;
 	tgid = task->tgid;
-	if (sl_adopting)
-		adopt = bpf_map_lookup_elem(&sl_targets, &tgid) != NULL;
+	if (sl_adopting) {
+		target = bpf_map_lookup_elem(&sl_targets, &tgid);
+		adopt = target && target->joined_ns >= sl_adopting_from;
+	}
 	socket = sl_tracked(sk, adopt);
 	if (!socket)
 		return 0;

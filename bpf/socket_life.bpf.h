@@ -91,7 +91,7 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	__u16 family;
 
 	target = sl_current_target();
-	if (!target)
+	if (!target || target->joined_ns > sl_listeners_known) /* too new: if it stays open, the iterators will find it */
 		return;
 	sk = sl_sock_of_fd(fd);
 	if (!sk)

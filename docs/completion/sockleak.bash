@@ -16,10 +16,21 @@ _sockleak() {
 
   local output="-o --format --json -T --top -q -v --no-color -h --help"
   local judging="--older -i --interval"
-  local session="-p --pid --user --no-children -d --duration $judging --settle --no-snapshot --hooks --ready-fd $output --record --destroy --yes --dry-run"
+  local session="-p --pid -c --cgroup --container -a --all --user --no-children -d --duration $judging --settle"
+  session+=" --no-snapshot --hooks --ready-fd $output --record --destroy --yes --dry-run"
   case $prev in
     -p | --pid)
       mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")
+      return
+      ;;
+    -c | --cgroup)
+      local root
+      for root in /sys/fs/cgroup/unified /sys/fs/cgroup; do
+        [[ -e $root/cgroup.controllers ]] || continue
+        mapfile -t COMPREPLY < <(cd "$root" && compgen -d -S / -- "$cur")
+        compopt -o nospace
+        return
+      done
       return
       ;;
     -o | --record | --from)
@@ -38,7 +49,7 @@ _sockleak() {
       mapfile -t COMPREPLY < <(compgen -W "10s 30s 1m 5m" -- "$cur")
       return
       ;;
-    -T | --top | --site | --rate | --ready-fd | --max-leaks | --leak-exit-code | --max-port-use | --max-close-wait | --max-ownerless) return ;;
+    -T | --top | --site | --rate | --ready-fd | --container | --max-leaks | --leak-exit-code | --max-port-use | --max-close-wait | --max-ownerless) return ;;
   esac
   case $command in
     "") word="trace check scan report destroy doctor -h --help --version" ;;

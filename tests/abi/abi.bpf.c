@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "python_wire.h"
+#include "scope_wire.h"
 #include "wire.h"
 
 #include "layout.h"

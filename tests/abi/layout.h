@@ -88,7 +88,10 @@
     MEMBER(sl_session_mark, header) MEMBER(sl_session_mark, status) MEMBER(sl_session_mark, padding)          \
   STRUCT(sl_config)                                                                                           \
     MEMBER(sl_config, follow_children) MEMBER(sl_config, copy_stacks) MEMBER(sl_config, cpus)                 \
-    MEMBER(sl_config, event_ring_bytes)                                                                       \
+    MEMBER(sl_config, event_ring_bytes) MEMBER(sl_config, scope) MEMBER(sl_config, own_tgid)                  \
+    MEMBER(sl_config, cgroup_level) MEMBER(sl_config, padding) MEMBER(sl_config, cgroup_id)                   \
+  STRUCT(sl_process_joined)                                                                                   \
+    MEMBER(sl_process_joined, header) MEMBER(sl_process_joined, asid) MEMBER(sl_process_joined, padding)      \
   STRUCT(sl_python)                                                                                           \
     MEMBER(sl_python, key) MEMBER(sl_python, code_type) MEMBER(sl_python, thread_frame)                       \
     MEMBER(sl_python, leads_to) MEMBER(sl_python, frame_bytes) MEMBER(sl_python, frame_code)                  \

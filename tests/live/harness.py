@@ -138,14 +138,14 @@ def end(process, sign=signal.SIGTERM):
 
 
 class Tracer:
-    """`sockleak trace` in the background; usable once it says that it is ready."""
+    """`sockleak trace`, or `check`, in the background; usable once it says that it is ready."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, command="trace"):
         ready, child_end = os.pipe()
         # Files, not pipes: a verbose report must not block on a reader that is busy elsewhere.
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            with_hooks([SOCKLEAK, "trace", "--ready-fd", child_end, *arguments]), stdin=subprocess.DEVNULL,
+            with_hooks([SOCKLEAK, command, "--ready-fd", child_end, *arguments]), stdin=subprocess.DEVNULL,
             stdout=self.out, stderr=self.err, pass_fds=[child_end])
         os.close(child_end)
         try:

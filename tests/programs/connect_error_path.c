@@ -57,8 +57,10 @@ static bool place_order(const struct sockaddr_in* address, int number) {
 
 int main(int argc, char** argv) {
   const char* truth_path = NULL;
+  bool hold = false;  // once the truth is told, until stdin ends
   for (int i = 1; i < argc; ++i) {
     if (strcmp(argv[i], "--repaired") == 0) repaired = true;
+    if (strcmp(argv[i], "--hold") == 0) hold = true;
     if (strcmp(argv[i], "--truth") == 0 && i + 1 < argc) truth_path = argv[++i];
   }
 
@@ -86,5 +88,10 @@ int main(int argc, char** argv) {
       "\"closed_at\":[{\"file\":\"connect_error_path.c\",\"line\":%d,\"function\":\"%s\",\"count\":%d}]}\n",
       repaired ? 0 : refused, opened.count, 1 + 2 * kRequests, opened.line, opened.function, answered.line,
       answered.function, closed.line, closed.function, closed.count);
-  return fclose(truth) == 0 ? 0 : 70;
+  if (fclose(truth) != 0) return 70;
+  if (hold && write(STDOUT_FILENO, "held\n", 5) == 5) {
+    while (getchar() != EOF) {
+    }
+  }
+  return 0;
 }

@@ -70,6 +70,7 @@ class LiveSession {
   [[nodiscard]] Result<void> attach();
   [[nodiscard]] Result<void> start_command();
   void say_ready();
+  [[nodiscard]] std::string targets_text() const;
   [[nodiscard]] Result<void> watch();
   [[nodiscard]] Result<void> turn(Duration timeout);
   [[nodiscard]] Result<void> take_all();
@@ -130,7 +131,7 @@ Result<void> LiveSession::prepare() {
     if (!command) return tl::unexpected(command.error());
     command_.emplace(std::move(*command));
   } else {
-    auto targets = Targets::find(options_.pids, procfs_);
+    auto targets = Targets::find(options_, procfs_);
     if (!targets) return tl::unexpected(targets.error());
     targets_.emplace(std::move(*targets));
   }
@@ -155,7 +156,8 @@ std::vector<Pid> LiveSession::targets() const {
 
 Result<void> LiveSession::attach() {
   LiveOptions live;
-  live.pids = targets();
+  if (!targets_ || !targets_->is_scope()) live.pids = targets();
+  if (targets_) live.scope = targets_->scope();
   live.follow_children = options_.follow_children;
   live.copy_stacks = options_.copy_stacks;
   live.hooks = options_.hooks;
@@ -165,7 +167,10 @@ Result<void> LiveSession::attach() {
   source_ = std::move(*source);
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
   started_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(since_1970).count();
-  pipeline_.name_processes(ProcessNames([this](Pid pid) { return ProcessName{procfs_.comm(pid), procfs_.exe(pid)}; }));
+  pipeline_.name_processes(ProcessNames([this](Pid pid) { return ProcessName{procfs_.comm(pid), procfs_.exe(pid), procfs_.cgroup(pid)}; }));
+  if (targets_) {
+    for (const Pid pid : targets_->pids()) pipeline_.names().ask_now(pid);
+  }
   if (options_.ready_fd) {
     const UniqueFd fd(*options_.ready_fd);
     if (::write(fd.get(), "\n", 1) != 1) return fail_os(ErrorKind::kOutput, "cannot write to --ready-fd");
@@ -182,14 +187,24 @@ Result<void> LiveSession::start_command() {
 
 void LiveSession::say_ready() {
   if (!options_.quiet) {
-    std::string line = "sockleak: ready, watching";
-    for (const Pid pid : targets()) {
-      line += (line.back() == ')' ? ", pid " : " pid ") + std::to_string(pid.value);
-      line += " (" + escape_terminal(procfs_.comm(pid)) + ')';
-    }
-    std::fprintf(stderr, "%s\n", line.c_str());
+    std::fprintf(stderr, "sockleak: ready, watching%s\n", targets_text().c_str());
   }
   status_.emplace(!options_.quiet && !command_, options_.older.value_or(JudgeOptions{}.older));
+}
+
+std::string LiveSession::targets_text() const {
+  if (targets_ && targets_->is_scope()) {
+    const TargetFacts& facts = targets_->facts();
+    if (facts.kind == "all") return " every process";
+    const std::string name = facts.kind == "container" ? facts.id.substr(0, 12) : escape_terminal(facts.path);
+    return " " + facts.kind + " " + name + " (processes: " + count_text(targets().size()) + ")";
+  }
+  std::string text;
+  for (const Pid pid : targets()) {
+    text += (text.empty() ? " pid " : ", pid ") + std::to_string(pid.value);
+    text += " (" + escape_terminal(procfs_.comm(pid)) + ')';
+  }
+  return text;
 }
 
 /// Waits for something to happen and takes what the source has.
@@ -265,9 +280,9 @@ Result<void> LiveSession::take_all() {
   return {};
 }
 
-/// The processes that were named, and every child that is followed.
+/// The processes that were named, and every child that is followed; or the group they are in.
 bool LiveSession::targets_ended() {
-  return targets_->ended() && !source_->targets_live();
+  return targets_->ended() && (targets_->is_scope() || !source_->targets_live());
 }
 
 bool LiveSession::at_rest() {
@@ -325,6 +340,7 @@ bool LiveSession::doubts_settled() {
 Session LiveSession::session() const {
   Session session = new_session(options_);
   session.started_ms = started_ms_;
+  if (targets_) session.target = targets_->facts();
   for (const Pid pid : targets()) session.target.pids.push_back(pid.value);
   if (wait_status_) session.target.exit_status = shell_status(*wait_status_);
   for (const HookFact& fact : source_->hooks()) session.hooks.push_back({fact.need, fact.hook});

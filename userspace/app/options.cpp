@@ -31,6 +31,8 @@ and or not ( ), with values as ss takes them.)";
 constexpr const char* kTraceExamples = R"(Examples:
   sockleak trace -p 812                          until Ctrl-C, then the report
   sockleak trace -p 812,813 -d 1m --older 30s    two processes, patient with CLOSE_WAIT
+  sockleak trace -c system.slice/orders.service  a service: whoever is in it, whenever
+  sockleak trace --container 3f2a90c1            a container, by the beginning of its id
   sockleak trace --json -o leaks.json -- ./orders --port 8080)";
 constexpr const char* kCheckExamples = R"(Examples:
   sockleak check -- ./run-tests
@@ -58,6 +60,13 @@ void add_target(CLI::App& app, RawOptions& raw) {
       ->type_name("PID[,PID...]")
       ->group("Target")
       ->allow_extra_args(false);
+  app.add_option("-c,--cgroup", raw.cgroup, "Trace whoever is in this cgroup2 group or below it")
+      ->type_name("PATH")
+      ->group("Target");
+  app.add_option("--container", raw.container, "Trace the container whose id begins like this")
+      ->type_name("ID")
+      ->group("Target");
+  app.add_flag("-a,--all", raw.all, "Trace every process")->group("Target");
   app.add_option("--user", raw.user, "Run the command as this user")->type_name("NAME")->group("Target");
   app.add_flag("--no-children", raw.no_children, "Do not follow child processes")->group("Target");
 }

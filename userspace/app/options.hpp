@@ -29,6 +29,9 @@ struct Options {
 
   // Target.
   std::vector<Pid> pids;
+  std::string cgroup;                // path; empty = none
+  std::string container;             // the beginning of its id; empty = none
+  bool all = false;
   std::vector<std::string> command;  // argv after "--"
   std::string user;                  // empty = as Command decides
   bool follow_children = true;

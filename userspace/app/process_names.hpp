@@ -14,6 +14,7 @@ namespace sockleak {
 struct ProcessName {
   std::string comm;  // of the thread group's leader; empty = unknown
   std::string exe;   // empty = unknown
+  std::string cgroup = {};  // path; empty = unknown
   friend bool operator==(const ProcessName&, const ProcessName&) = default;
 };
 
@@ -38,12 +39,16 @@ class ProcessNames {
   [[nodiscard]] const std::map<ProcessId, ProcessName>& all() const { return names_; }
 
  private:
+  [[nodiscard]] ProcessName ask(Pid pid) const;
   void learn(const Task& task, const std::string& thread);
   void rename(const ProcessId& process, const std::string& comm);
+  void inherit(const ProcessForked& forked);
+  void take_inherited(const ProcessId& process, ProcessName& name) const;
 
   LookUp look_up_;
   std::map<ProcessId, ProcessName> names_;
   std::map<Pid, ProcessName> early_;
+  std::map<ProcessId, std::string> inherited_;  // cgroups, of processes that may end before they can be asked
 };
 
 }  // namespace sockleak

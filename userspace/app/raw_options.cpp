@@ -160,6 +160,14 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
   auto outputs = outputs_of(raw);
   if (!outputs) return tl::unexpected(outputs.error());
   options.outputs = std::move(*outputs);
+  options.cgroup = raw.cgroup;
+  options.container = raw.container;
+  const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  if (!std::all_of(raw.container.begin(), raw.container.end(), is_hex)) {
+    return usage("--container takes hex digits, not " + quote(raw.container),
+                 "the kernel knows no names: docker inspect -f {{.Id}} NAME tells the id");
+  }
+  options.all = raw.all;
   options.user = raw.user;
   options.follow_children = !raw.no_children;
   options.copy_stacks = !raw.no_snapshot;
@@ -181,10 +189,13 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
   }
   if (!live) return {};
   if (dashes && options.command.empty()) return usage("there is no command after --");
-  if (!options.pids.empty() && !options.command.empty()) return usage("-p and a command exclude each other");
-  if (options.pids.empty() && options.command.empty()) {
-    return usage("nothing to watch", "give -p PID, or -- COMMAND");
-  }
+  const bool scope = !options.cgroup.empty() || !options.container.empty() || options.all;
+  const int targets = static_cast<int>(!options.pids.empty()) + static_cast<int>(!options.command.empty()) +
+                      static_cast<int>(!options.cgroup.empty()) + static_cast<int>(!options.container.empty()) +
+                      static_cast<int>(options.all);
+  if (targets > 1) return usage("only one of -p, -c, --container, -a and a command can be the target");
+  if (targets == 0) return usage("nothing to watch", "give -p PID, -c CGROUP, --container ID, -a, or -- COMMAND");
+  if (scope && !options.follow_children) return usage("--no-children is for -p and for a command after --");
   if (!options.user.empty() && options.command.empty()) return usage("--user is for a command after --");
   return {};
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "judge/judge.hpp"
+#include "process/cgroups.hpp"
 #include "track/hand_over.hpp"
 
 namespace sockleak {
@@ -179,6 +180,8 @@ class ReportBuilder {
       if (const ProcessName* name = in_.session.names.find(task.process)) {
         creator.comm = name->comm;
         creator.exe = name->exe;
+        creator.cgroup = name->cgroup;
+        creator.container = container_of(name->cgroup);
       }
       if (creator.comm.empty() && task.tid == task.process.pid) creator.comm = socket.comm;
     }

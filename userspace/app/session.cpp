@@ -53,6 +53,8 @@ template <typename T>
 
 [[nodiscard]] Json target_json(const TargetFacts& target) {
   Json out{{"kind", target.kind}, {"pids", target.pids}, {"command", target.command}};
+  if (!target.path.empty()) out["path"] = target.path;
+  if (!target.id.empty()) out["id"] = target.id;
   if (target.exit_status) out["exit_status"] = *target.exit_status;
   return out;
 }
@@ -60,6 +62,8 @@ template <typename T>
 [[nodiscard]] TargetFacts target_of(const Json& json) {
   TargetFacts target;
   target.kind = text(json, "kind");
+  target.path = text(json, "path");
+  target.id = text(json, "id");
   for (const Json& pid : member(json, "pids")) {
     if (pid.is_number_unsigned()) target.pids.push_back(pid.get<std::uint32_t>());
   }
@@ -75,10 +79,10 @@ template <typename T>
   std::size_t used = 0;
   Json out = Json::array();
   for (const auto& [process, name] : names.all()) {
-    used += name.comm.size() + name.exe.size() + 64;
+    used += name.comm.size() + name.exe.size() + name.cgroup.size() + 64;
     if (used > kLimit) break;
-    out.push_back(
-        Json{{"pid", process.pid.value}, {"start_ns", process.start_ns}, {"comm", name.comm}, {"exe", name.exe}});
+    out.push_back(Json{{"pid", process.pid.value}, {"start_ns", process.start_ns}, {"comm", name.comm},
+                       {"exe", name.exe}, {"cgroup", name.cgroup}});
   }
   return out;
 }
@@ -132,7 +136,7 @@ Session new_session(const Options& options) {
   Session session;
   session.tool_version = kVersion;
   session.host = host_facts();
-  session.target.kind = options.command.empty() ? "pid" : "command";
+  session.target.kind = "command";
   session.target.command = options.command;
   session.check = options.subcommand == Subcommand::kCheck;
   session.judge.older = options.older.value_or(session.judge.older);
@@ -187,7 +191,7 @@ Session parse_session(const std::string& json) {
   session.leak_exit_code = number(facts, "leak_exit_code", session.leak_exit_code) & 0xff;
   for (const Json& process : member(facts, "processes")) {
     session.names.put({Pid{number<std::uint32_t>(process, "pid", 0)}, number<std::uint64_t>(process, "start_ns", 0)},
-                      {text(process, "comm"), text(process, "exe")});
+                      {text(process, "comm"), text(process, "exe"), text(process, "cgroup")});
   }
   session.actions = actions_of(member(facts, "actions"));
   return session;

@@ -15,6 +15,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "process/cgroups.hpp"
+
 namespace sockleak {
 namespace {
 
@@ -212,6 +214,19 @@ std::vector<Pid> Procfs::children(Pid pid) const {
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
+}
+
+std::vector<Pid> Procfs::programs() const {
+  std::vector<Pid> found;
+  for_each_number(root_, [&](std::uint32_t number) {
+    if (!read_link(root_ / std::to_string(number) / "exe").empty()) found.push_back(Pid{number});
+  });
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::string Procfs::cgroup(Pid pid) const {
+  return cgroup_path(read_file(of(pid) / "cgroup").value_or(""));
 }
 
 std::optional<NetnsId> Procfs::netns(Pid pid) const {

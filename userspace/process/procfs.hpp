@@ -36,6 +36,10 @@ class Procfs {
   /// Thread-group id of a pid or tid (Tgid: in status).
   [[nodiscard]] std::optional<Pid> thread_group(Pid pid) const;
   [[nodiscard]] std::vector<Pid> children(Pid pid) const;  // direct children, ascending
+  /// All processes that run a program: no kernel threads, no zombies.
+  [[nodiscard]] std::vector<Pid> programs() const;
+  /// Its control group: cgroup_path() of /proc/PID/cgroup.
+  [[nodiscard]] std::string cgroup(Pid pid) const;
   [[nodiscard]] std::optional<NetnsId> netns(Pid pid) const;
   [[nodiscard]] UniqueFd open_netns(Pid pid) const;  // invalid if gone or not permitted
   [[nodiscard]] std::vector<MapsEntry> executable_mappings(Pid pid) const;

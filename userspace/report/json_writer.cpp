@@ -107,8 +107,8 @@ constexpr int kIndent = 2;
           {"comm", text_or_null(creator.comm)},
           {"thread", text_or_null(creator.thread)},
           {"exe", text_or_null(creator.exe)},
-          {"cgroup", nullptr},
-          {"container", nullptr},
+          {"cgroup", text_or_null(creator.cgroup)},
+          {"container", text_or_null(creator.container)},
           {"goroutine", nullptr},
           {"count", creator.count}};
 }
@@ -168,6 +168,8 @@ constexpr int kIndent = 2;
 
 [[nodiscard]] Json target_json(const TargetFacts& target) {
   Json out{{"kind", valid_utf8(target.kind)}, {"pids", target.pids}};
+  if (target.kind == "container") out["id"] = valid_utf8(target.id);
+  if (target.kind == "container" || target.kind == "cgroup") out["path"] = valid_utf8(target.path);
   if (target.kind != "command") return out;
   Json command = Json::array();
   for (const std::string& argument : target.command) command.push_back(valid_utf8(argument));

@@ -39,7 +39,9 @@ constexpr std::size_t kBriefProcesses = 4;
 
 [[nodiscard]] std::string creator_text(const ReportCreator& creator) {
   if (creator.pid == 0) return "an unknown process";
+  constexpr std::size_t kShortId = 12;  // as docker shows it
   std::string out = name_or_unknown(creator.comm) + " (pid " + std::to_string(creator.pid) + ')';
+  if (!creator.container.empty()) out += " in container " + escape_terminal(creator.container.substr(0, kShortId));
   if (!creator.thread.empty() && creator.thread != creator.comm)
     return out + " thread " + escape_terminal(creator.thread);
   // Threads inherit the process's name until they set their own: then only the number tells them apart.

@@ -24,8 +24,10 @@ struct HostFacts {
 };
 
 struct TargetFacts {
-  std::string kind;                  // "pid" | "command"
-  std::vector<std::uint32_t> pids;
+  std::string kind;                  // "pid" | "command" | "cgroup" | "container" | "all"
+  std::vector<std::uint32_t> pids;   // of a cgroup and a container: those in it at the start
+  std::string path = {};             // of the cgroup, below its hierarchy's root; for kinds "cgroup" and "container"
+  std::string id = {};               // for kind "container"
   std::vector<std::string> command;  // argv, for kind "command"
   std::optional<int> exit_status;    // of the command, as a shell would show it; nullopt = still running
 };
@@ -48,6 +50,8 @@ struct ReportCreator {
   std::string thread;  // creating thread's name
   std::string exe;
   std::uint64_t count = 0;
+  std::string cgroup = {};     // path below its hierarchy's root
+  std::string container = {};  // id
 };
 
 struct ReportClose {

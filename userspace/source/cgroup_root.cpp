@@ -1,11 +1,14 @@
 #include "source/cgroup_root.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <mntent.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
@@ -36,7 +39,53 @@ UniqueFd open_mounted() {
   return {};
 }
 
+/// A directory of `root`'s file system.
+UniqueFd open_group(const UniqueFd& root, const std::string& path) {
+  UniqueFd directory(openat(root.get(), path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  struct stat here{}, there{};
+  if (!directory.valid() || fstat(root.get(), &here) != 0 || fstat(directory.get(), &there) != 0) return {};
+  return here.st_dev == there.st_dev ? std::move(directory) : UniqueFd();
+}
+
+/// The names from the root down, read upwards: each directory is found in its parent by its inode.
+Result<void> name_cgroup(const UniqueFd& root, Cgroup& group) {
+  struct stat top{}, here{};
+  if (fstat(root.get(), &top) != 0 || fstat(group.directory.get(), &here) != 0) {
+    return fail_os(ErrorKind::kCannotTrace, "cannot read the cgroup");
+  }
+  group.id = here.st_ino;
+  UniqueFd parent(openat(group.directory.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  while (here.st_ino != top.st_ino) {
+    const CPtr<DIR, &closedir> entries(fdopendir(dup(parent.get())));
+    const dirent* entry = nullptr;
+    while (entries && (entry = readdir(entries.get())) != nullptr && entry->d_ino != here.st_ino) {
+    }
+    if (entry == nullptr || fstat(parent.get(), &here) != 0) {
+      return fail(ErrorKind::kUsage, "the cgroup was removed", "give one that lasts");
+    }
+    group.path.insert(0, std::string("/") + entry->d_name);
+    ++group.level;
+    parent = UniqueFd(openat(parent.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  if (group.path.empty()) group.path = "/";
+  return {};
+}
+
 }  // namespace
+
+Result<Cgroup> open_cgroup(const UniqueFd& root, const std::string& path) {
+  Cgroup group;
+  const std::size_t name = path.find_first_not_of('/');
+  group.directory = open_group(root, path);
+  if (!group.directory.valid()) group.directory = open_group(root, name == std::string::npos ? "." : path.substr(name));
+  if (!group.directory.valid()) {
+    const bool other = access(path.c_str(), F_OK) == 0;
+    return fail(ErrorKind::kUsage, (other ? "not in the cgroup2 hierarchy: " : "there is no cgroup2 group ") + path,
+                "systemd-cgls shows them; give what stands behind 0:: in /proc/PID/cgroup");
+  }
+  if (auto named = name_cgroup(root, group); !named) return tl::unexpected(named.error());
+  return group;
+}
 
 Result<UniqueFd> open_cgroup_root() {
   if (UniqueFd root = open_mounted(); root.valid()) return root;

@@ -3,7 +3,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 #include <array>
 #include <cstring>
@@ -16,12 +15,18 @@
 #include "source/kernel_counters.hpp"
 #include "source/kernel_features.hpp"
 #include "source/kernel_tables.hpp"
+#include "source/marks.hpp"
 #include "source/memory_map_feed.hpp"
 #include "source/programs.hpp"
 #include "source/socket_names.hpp"
 #include "source/stack_feed.hpp"
+#include "source/target_table.hpp"
 #include "source/touch_feed.hpp"
 #include "source/young_processes.hpp"
+
+extern "C" {
+#include "../../bpf/scope_wire.h"
+}
 
 namespace sockleak {
 namespace {
@@ -29,40 +34,9 @@ namespace {
 // How long an event waits for its stack; a processor finishes a record it has reserved within microseconds, unless a
 // hypervisor stops it in between.
 constexpr Duration kLongestHold = std::chrono::seconds(1);
+constexpr Duration kSearchEvery = std::chrono::seconds(1);  // for processes that were moved into a group
 
 using Ring = CPtr<ring_buffer, &ring_buffer__free>;
-
-KernelTime now() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return {static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec)};
-}
-
-template <typename T>
-T mark(std::uint16_t type, KernelTime when) {
-  T record{};
-  record.header.size = sizeof(T);
-  record.header.type = type;
-  record.header.ktime_ns = when.ns;
-  return record;
-}
-
-template <typename T>
-std::span<const std::byte> bytes_of(const T& record) {
-  return std::as_bytes(std::span(&record, 1));
-}
-
-sl_header header_of(std::span<const std::byte> record) {
-  sl_header header{};
-  if (record.size() >= sizeof(header)) std::memcpy(&header, record.data(), sizeof(header));
-  return header;
-}
-
-sl_snapshot_mark snapshot_end(bool whole) {
-  auto record = mark<sl_snapshot_mark>(SL_SNAPSHOT_END, now());
-  record.complete = whole ? 1 : 0;
-  return record;
-}
 
 // libbpf's own words go to the debug log; what the user needs is said by our errors.
 int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
@@ -86,12 +60,15 @@ class AttachedSource final : public LiveSource {
   void suspect(std::span<const StackHash> makers, std::span<const SocketId> sockets) override;
   void note_command_end(RecordSink& sink, Pid pid, int wait_status) override;
   int descriptor() const override { return epoll_.get(); }
-  bool targets_live() override { return !live_.empty(); }
+  bool targets_live() override { return !targets_.live().empty(); }
 
  private:
   Result<void> open_rings();
-  Result<void> add_target(Pid pid);
-  void add_children(Pid pid);
+  void take_newcomers(RecordSink& sink);
+  void find_members();
+  void follow(Pid pid, AddressSpaceId space);
+  void on_joined(std::span<const std::byte> record);
+  void adopt(const KernelTables::Record& record);
   bool read_tables(const KernelTables::Record& record);  // false: not to the end
   std::size_t drain(RecordSink& sink);
   void tell_touches(RecordSink& sink);
@@ -100,7 +77,7 @@ class AttachedSource final : public LiveSource {
   bool lacks_stack(std::span<const std::byte> record);
   void deliver_held();
   void follow_processes(std::span<const std::byte> record);
-  void release_address_space(Pid pid);
+  void release(Pid pid);
   static std::optional<StackHash> stack_of(std::span<const std::byte> record);
 
   LiveOptions options_;
@@ -119,20 +96,22 @@ class AttachedSource final : public LiveSource {
   YoungProcesses young_;
   std::deque<std::vector<std::byte>> held_;      // events that came before the stack that the first of them names
   KernelTime held_since_;
-  std::map<Pid, AddressSpaceId> live_;
-  std::map<AddressSpaceId, std::size_t> space_users_;
-  std::uint32_t next_asid_ = 1;
+  TargetTable targets_;
+  std::optional<KernelTime> joined_;  // when the first came that may hold sockets not yet adopted
+  KernelTime next_search_;            // for members of the scope
 };
 
 Result<void> AttachedSource::attach() {
   libbpf_set_print(log_libbpf);
   const Programs::Settings settings{.follow_children = options_.follow_children,
-                                    .copy_stacks = options_.copy_stacks, .hooks = options_.hooks};
+                                    .copy_stacks = options_.copy_stacks, .hooks = options_.hooks,
+                                    .scope = options_.scope};
   if (auto ok = programs_.load(settings); !ok) return ok;
   stacks_feed_.use({bpf_map__fd(programs_->maps.sl_rules), bpf_map__fd(programs_->maps.sl_seen),
                     bpf_map__fd(programs_->maps.sl_pythons), &programs_->bss->sl_rule_generation});
+  targets_.use(bpf_map__fd(programs_->maps.sl_targets));
   for (const Pid pid : options_.pids) {
-    if (auto ok = add_target(pid); !ok) return ok;
+    if (auto ok = targets_.add(pid); !ok) return ok;
   }
   if (auto ok = open_rings(); !ok) return ok;
   if (!maps_feed_.open_events()) {
@@ -142,35 +121,80 @@ Result<void> AttachedSource::attach() {
   if (auto ok = programs_.attach(); !ok) return ok;
   if (options_.watch_touches) touches_.watch_all();
   // Children made before the fork hook was there; later ones are found by the hook.
-  if (options_.follow_children) {
-    for (const Pid pid : options_.pids) add_children(pid);
+  std::vector<Pid> pids = options_.pids;
+  if (options_.scope.members) pids = options_.scope.members();
+  for (const Pid pid : pids) {
+    if (auto ok = targets_.add(pid); !ok) return ok;
+    if (options_.follow_children) targets_.add_children(pid);
   }
-  for (const auto& [pid, asid] : live_) {
-    maps_feed_.follow(pid, now());
-    stacks_feed_.examine(asid, pid, now());
-  }
-  stacks_feed_.warm_up();
+  for (const auto& [pid, space] : targets_.live()) follow(pid, space);
+  // Of a whole machine that takes seconds.
+  if (options_.scope.kind != Scope::Kind::kAll) stacks_feed_.warm_up();
   for (const Pid pid : options_.pids) {
     if (!procfs_.exists(pid)) {
       return fail(ErrorKind::kCannotTrace, "process " + std::to_string(pid.value) + " ended while attaching",
                   "start it under sockleak: sockleak trace -- COMMAND");
     }
   }
-  // From here on nothing is missed; what the targets already hold is adopted now. Three passes leave no gap: the first
-  // marks the listeners, so that every later connection is tracked from birth; the second finds those that wait in
-  // accept queues; the third those accepted in between.
   const auto keep = [this](std::span<const std::byte> record) { backlog_.emplace_back(record.begin(), record.end()); };
   keep(bytes_of(mark<sl_session_mark>(SL_SESSION_BEGIN, now())));
+  adopt(keep);
+  next_search_ = now() + kSearchEvery;
+  return {};
+}
+
+/// From here on nothing is missed; what the targets already hold is adopted now. Three passes leave no gap: the first
+/// marks the listeners, so that every later connection is tracked from birth; the second finds those that wait in
+/// accept queues; the third those accepted in between.
+void AttachedSource::adopt(const KernelTables::Record& record) {
+  const KernelTime began = now();
+  programs_->bss->sl_adopting_from = joined_.value_or(KernelTime{}).ns;
+  programs_->bss->sl_adopting = 1;
   for (const bool sockets_too : {false, true}) {
     if (programs_.need_named_sockets()) {
-      for (const auto& [pid, asid] : live_) name_sockets(pid);
+      for (const auto& [pid, space] : targets_.live()) name_sockets(pid);
     }
-    keep(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
-    const bool whole = sockets_too ? read_tables(keep) : programs_.tables().read_holders(keep);
-    keep(bytes_of(snapshot_end(whole)));
+    record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
+    const bool whole = sockets_too ? read_tables(record) : programs_.tables().read_holders(record);
+    record(bytes_of(snapshot_end(whole)));
+    if (joined_) programs_->bss->sl_listeners_known = began.ns;
   }
   programs_->bss->sl_adopting = 0;
-  return {};
+  joined_.reset();
+}
+
+void AttachedSource::follow(Pid pid, AddressSpaceId space) {
+  maps_feed_.follow(pid, now());
+  stacks_feed_.examine(space, pid, now());
+}
+
+void AttachedSource::take_newcomers(RecordSink& sink) {
+  find_members();
+  if (joined_) adopt([&sink](std::span<const std::byte> record) { sink.on_record(record); });
+}
+
+/// The kernel side knows those that do something; this finds those that hold something.
+void AttachedSource::find_members() {
+  if (!options_.scope.members || options_.scope.kind == Scope::Kind::kAll || now() < next_search_) return;
+  next_search_ = now() + kSearchEvery;
+  for (const Pid pid : options_.scope.members()) {
+    if (targets_.contains(pid)) continue;
+    const KernelTime joined = now();
+    if (!targets_.add(pid, joined) || !targets_.contains(pid)) continue;
+    follow(pid, targets_.live().at(pid));
+    if (!joined_) joined_ = joined;
+  }
+}
+
+void AttachedSource::on_joined(std::span<const std::byte> record) {
+  sl_process_joined joined{};
+  if (record.size() < sizeof(joined)) return;
+  std::memcpy(&joined, record.data(), sizeof(joined));
+  const Pid pid{joined.header.tgid};
+  if (targets_.contains(pid)) return;  // has executed a program since, of which we heard first
+  targets_.set(pid, AddressSpaceId{joined.asid});
+  follow(pid, AddressSpaceId{joined.asid});
+  if (!joined_) joined_ = KernelTime{joined.header.ktime_ns};
 }
 
 Result<void> AttachedSource::open_rings() {
@@ -180,7 +204,9 @@ Result<void> AttachedSource::open_rings() {
   };
   const auto to_stack = [](void* self, void* data, std::size_t size) -> int {
     auto* source = static_cast<AttachedSource*>(self);
-    source->stacks_feed_.on_record({static_cast<const std::byte*>(data), size}, *source->sink_);
+    const std::span record(static_cast<const std::byte*>(data), size);
+    if (header_of(record).type == SL_PROCESS_JOINED) source->on_joined(record);
+    else source->stacks_feed_.on_record(record, *source->sink_);
     return 0;
   };
   events_.reset(ring_buffer__new(bpf_map__fd(programs_->maps.sl_events), to_event, this, nullptr));
@@ -197,38 +223,8 @@ Result<void> AttachedSource::open_rings() {
   return {};
 }
 
-Result<void> AttachedSource::add_target(Pid pid) {
-  struct {
-    std::uint32_t asid, reserved;
-    std::uint64_t start_ns;  // 0: whatever runs under this pid now
-  } target{next_asid_++, 0, 0};
-  if (bpf_map_update_elem(bpf_map__fd(programs_->maps.sl_targets), &pid.value, &target, BPF_NOEXIST) != 0) {
-    if (errno == EEXIST) return {};
-    return fail_os(ErrorKind::kCannotTrace, "cannot watch process " + std::to_string(pid.value));
-  }
-  live_[pid] = AddressSpaceId{target.asid};
-  ++space_users_[AddressSpaceId{target.asid}];
-  return {};
-}
-
-void AttachedSource::add_children(Pid pid) {
-  for (const Pid child : procfs_.children(pid)) {
-    if (live_.contains(child)) continue;
-    if (add_target(child)) add_children(child);
-  }
-}
-
 bool AttachedSource::read_tables(const KernelTables::Record& record) {
-  std::map<NetnsId, UniqueFd> namespaces;
-  const auto own = procfs_.netns(Pid{static_cast<std::uint32_t>(getpid())});
-  for (const auto& [pid, asid] : live_) {
-    const auto ns = procfs_.netns(pid);
-    if (!ns || ns == own || namespaces.contains(*ns)) continue;
-    if (UniqueFd fd = procfs_.open_netns(pid); fd.valid()) namespaces.emplace(*ns, std::move(fd));
-  }
-  std::vector<UniqueFd> others;
-  for (auto& [id, fd] : namespaces) others.push_back(std::move(fd));
-  const bool sockets = programs_.tables().read_sockets(others, record);
+  const bool sockets = programs_.tables().read_sockets(targets_.other_namespaces(), record);
   return programs_.tables().read_holders(record) && sockets;
 }
 
@@ -244,7 +240,9 @@ Result<Progress> AttachedSource::poll(RecordSink& sink, Duration timeout) {
   if (epoll_wait(epoll_.get(), ready.data(), ready.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
     return fail_os(ErrorKind::kCannotTrace, "cannot wait for the ring buffers");
   }
-  return drain(sink) > 0 ? Progress::kDelivered : Progress::kIdle;
+  const std::size_t delivered = drain(sink);
+  take_newcomers(sink);
+  return delivered > 0 ? Progress::kDelivered : Progress::kIdle;
 }
 
 std::size_t AttachedSource::drain(RecordSink& sink) {
@@ -309,37 +307,34 @@ void AttachedSource::follow_processes(std::span<const std::byte> record) {
     std::memcpy(&forked, record.data(), sizeof(forked));
     const Pid child{forked.child_tgid};
     maps_feed_.follow_child(pid, child, KernelTime{header.ktime_ns});
-    live_[child] = AddressSpaceId{forked.asid};
-    ++space_users_[AddressSpaceId{forked.asid}];
+    targets_.set(child, AddressSpaceId{forked.asid});
   } else if (header.type == SL_PROCESS_EXECED && record.size() >= sizeof(sl_process_execed)) {
     sl_process_execed execed{};
     std::memcpy(&execed, record.data(), sizeof(execed));
-    release_address_space(pid);
-    live_[pid] = AddressSpaceId{execed.asid};
-    ++space_users_[AddressSpaceId{execed.asid}];
+    if (!targets_.contains(pid)) maps_feed_.follow(pid, now());
+    release(pid);
+    targets_.set(pid, AddressSpaceId{execed.asid});
     young_.watch(pid, AddressSpaceId{execed.asid});
   } else if (header.type == SL_PROCESS_EXITED) {
-    release_address_space(pid);
+    release(pid);
     addresses_.exit(pid, KernelTime{header.ktime_ns});
     addresses_.forget_before(KernelTime{header.ktime_ns - std::min<std::uint64_t>(header.ktime_ns, 5'000'000'000)});
   }
 }
 
-void AttachedSource::release_address_space(Pid pid) {
-  const auto process = live_.find(pid);
-  if (process == live_.end()) return;
-  const AddressSpaceId asid = process->second;
-  live_.erase(process);
+void AttachedSource::release(Pid pid) {
+  if (!targets_.contains(pid)) return;
+  const auto space = targets_.release(pid);
   stacks_feed_.forget(pid);
-  if (--space_users_[asid] > 0) return;
-  space_users_.erase(asid);
-  stacks_feed_.forget(asid);
+  if (space) stacks_feed_.forget(*space);
 }
 
 Result<void> AttachedSource::snapshot(RecordSink& sink) {
   do {
     drain(sink);
   } while (!held_.empty());
+  next_search_ = {};
+  take_newcomers(sink);
   sink.on_record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
   const bool whole = read_tables([&sink](std::span<const std::byte> record) { sink.on_record(record); });
   drain(sink);  // closes that happened while the tables were read

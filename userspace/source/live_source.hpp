@@ -10,6 +10,7 @@
 
 #include "source/event_source.hpp"
 #include "source/hooks.hpp"
+#include "source/scope.hpp"
 #include "stack/module_store.hpp"
 #include "stack/named_frames.hpp"
 
@@ -17,6 +18,7 @@ namespace sockleak {
 
 struct LiveOptions {
   std::vector<Pid> pids;         // processes (thread group ids) to watch
+  Scope scope;                   // and whom else
   bool follow_children = true;
   HookSet hooks = HookSet::kAuto;
   bool watch_touches = false;    // note the last read or write of every socket, not only of suspected ones

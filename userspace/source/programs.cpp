@@ -2,6 +2,7 @@
 
 #include <bpf/btf.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -16,6 +17,7 @@ namespace {
 
 using Btf = CPtr<btf, &btf__free>;
 
+constexpr std::uint32_t kManyTargets = 131072;  // 4 MB; four times what kernel.pid_max is by default
 constexpr const char* kAskDoctor = "sockleak doctor tells what this kernel and these privileges lack";
 
 // The basic build has the maps and variables of the full one (and more), so that the full one's skeleton fits it. Its
@@ -67,6 +69,13 @@ Result<void> Programs::load(const Settings& settings) {
   config.copy_stacks = settings.copy_stacks ? 1 : 0;
   config.cpus = cpus > 0 ? static_cast<std::uint32_t>(cpus) : 1;
   config.event_ring_bytes = bpf_map__max_entries(skeleton_->maps.sl_events);
+  config.own_tgid = static_cast<std::uint32_t>(::getpid());
+  config.scope = settings.scope.kind == Scope::Kind::kAll      ? SL_SCOPE_ALL
+                 : settings.scope.kind == Scope::Kind::kCgroup ? SL_SCOPE_CGROUP
+                                                               : SL_SCOPE_PROCESSES;
+  config.cgroup_id = settings.scope.cgroup;
+  config.cgroup_level = settings.scope.level;
+  if (config.scope != SL_SCOPE_PROCESSES) bpf_map__set_max_entries(skeleton_->maps.sl_targets, kManyTargets);
   if (const int error = sockleak_bpf::load(skeleton_.get()); error != 0) {
     return fail_os(ErrorKind::kCannotTrace, "cannot load the BPF programs", kAskDoctor, -error);
   }

@@ -10,6 +10,7 @@
 #include "base/result.hpp"
 #include "source/hooks.hpp"
 #include "source/kernel_tables.hpp"
+#include "source/scope.hpp"
 
 extern "C" {
 #include "../../bpf/config.h"  // the skeleton embeds it
@@ -24,6 +25,7 @@ class Programs {
     bool follow_children = true;
     bool copy_stacks = true;
     HookSet hooks = HookSet::kAuto;
+    Scope scope;
   };
 
   Result<void> load(const Settings& settings);

@@ -121,6 +121,14 @@ TEST(Options, NameAPidOnce) {
   EXPECT_THAT(understood({"trace", "--pid=7,8"}).pids, ElementsAre(Pid{7}, Pid{8}));
 }
 
+TEST(Options, TakeAScopeAsTheTarget) {
+  EXPECT_EQ(understood({"trace", "-c", "system.slice/x.service"}).cgroup, "system.slice/x.service");
+  EXPECT_EQ(understood({"check", "--cgroup=/x"}).cgroup, "/x");
+  EXPECT_EQ(understood({"trace", "--container", "3f2a90c1"}).container, "3f2a90c1");
+  EXPECT_TRUE(understood({"trace", "-a"}).all);
+  EXPECT_TRUE(understood({"trace", "--all"}).all);
+}
+
 TEST(Options, TakeRecordings) {
   const Options options = understood({"report", "a.slk", "b.slk", "--older", "1m", "-v"});
   EXPECT_EQ(options.subcommand, Subcommand::kReport);
@@ -179,7 +187,10 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{{"trace", "-p", "0"}, "'0'"}, RefusedCase{{"trace", "-p", "-5"}, "-5"},
         RefusedCase{{"trace", "-p", "7,"}, "''"}, RefusedCase{{"trace", "-p", "7 "}, "'7 '"},
         RefusedCase{{"trace", "-p", "99999999"}, "99999999"}, RefusedCase{{"trace", "7"}, "'7'"},
-        RefusedCase{{"trace", "-p", "7", "--", "true"}, "exclude"}, RefusedCase{{"trace", "--"}, "no command"},
+        RefusedCase{{"trace", "-p", "7", "--", "true"}, "only one of"},
+        RefusedCase{{"trace", "-c", "x", "-a"}, "only one of"},
+        RefusedCase{{"trace", "--container", "web"}, "'web'"},
+        RefusedCase{{"trace", "--container", "ab", "--no-children"}, "--no-children"}, RefusedCase{{"trace", "--"}, "no command"},
         RefusedCase{{"trace", "-p", "7", "--user", "x"}, "--user"},
         RefusedCase{{"trace", "-p", "7", "-d", "soon"}, "soon"}, RefusedCase{{"trace", "-p", "7", "-d", "-1s"}, "-1s"},
         RefusedCase{{"trace", "-p", "7", "-i", "0"}, "--interval"},

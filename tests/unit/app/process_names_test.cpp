@@ -60,6 +60,14 @@ TEST(ProcessNames, RememberWhatWasAskedBeforeTheFirstEvent) {
   EXPECT_EQ(*names.find(app.process()), (ProcessName{"app", "/srv/app"}));
 }
 
+TEST(ProcessNames, OfAProcessThatIsGoneHaveItsParentsCgroup) {
+  ProcessNames names([](Pid pid) { return pid == Pid{812} ? ProcessName{"sh", "/bin/sh", "/x"} : ProcessName{}; });
+  const test::Actor shell = test::process(812, "sh"), child = test::process(813), grandchild = test::process(814);
+  hear(names, test::EventBuilder().forks(shell, child).forks(child, grandchild).creates(child, 1).execs(grandchild));
+  EXPECT_EQ(names.find(child.process())->cgroup, "/x");
+  EXPECT_EQ(names.find(grandchild.process())->cgroup, "/x");
+}
+
 TEST(ProcessNames, HaveALimit) {
   ProcessNames names([](Pid) { return ProcessName{"a", "b"}; });
   test::EventBuilder story;

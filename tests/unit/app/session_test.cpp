@@ -19,7 +19,9 @@ TEST(Session, SurvivesItsJson) {
   session.max_leaks = 3;
   session.leak_exit_code = 42;
   session.target.exit_status = 7;
-  session.names.put({Pid{812}, 5}, {"orders", "/srv/orders"});
+  session.target.path = "/docker/3f2a";
+  session.target.id = "3f2a";
+  session.names.put({Pid{812}, 5}, {"orders", "/srv/orders", "/docker/3f2a"});
   const std::string json = session_json(session);
   const Session again = parse_session(json);
   EXPECT_EQ(session_json(again), json);
@@ -32,7 +34,9 @@ TEST(Session, SurvivesItsJson) {
   EXPECT_THAT(again.target.pids, ElementsAre(812U));
   EXPECT_THAT(again.target.command, ElementsAre("./app"));
   ASSERT_NE(again.names.find({Pid{812}, 5}), nullptr);
-  EXPECT_EQ(*again.names.find({Pid{812}, 5}), (ProcessName{"orders", "/srv/orders"}));
+  EXPECT_EQ(*again.names.find({Pid{812}, 5}), (ProcessName{"orders", "/srv/orders", "/docker/3f2a"}));
+  EXPECT_EQ(again.target.path, "/docker/3f2a");
+  EXPECT_EQ(again.target.id, "3f2a");
   EXPECT_EQ(again.names.find({Pid{812}, 6}), nullptr) << "a reused pid is another process";
 }
 

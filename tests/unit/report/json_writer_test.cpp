@@ -143,6 +143,21 @@ TEST(JsonWriter, OmitsAListenerThatIsNotKnown) {
   EXPECT_TRUE(parsed(report)["findings"][0].contains("listener_created_at"));
 }
 
+TEST(JsonWriter, NamesTheGroupThatWasWatched) {
+  Report report = sample::clean_report();
+  report.target = {.kind = "cgroup", .pids = {5}, .path = "/x", .command = {}, .exit_status = {}};
+  EXPECT_EQ(parsed(report)["target"], json::parse(R"({"kind": "cgroup", "pids": [5], "path": "/x"})"));
+  report.target = {.kind = "container", .pids = {5}, .path = "/docker/3f2a", .id = "3f2a", .command = {}, .exit_status = {}};
+  EXPECT_EQ(parsed(report)["target"],
+            json::parse(R"({"kind": "container", "pids": [5], "id": "3f2a", "path": "/docker/3f2a"})"));
+  report.findings = {sample::finding()};
+  report.findings[0].creators[0].cgroup = "/docker/3f2a";
+  report.findings[0].creators[0].container = "3f2a";
+  const json creator = parsed(report)["findings"][0]["creators"][0];
+  EXPECT_EQ(creator["cgroup"], "/docker/3f2a");
+  EXPECT_EQ(creator["container"], "3f2a");
+}
+
 TEST(JsonWriter, TellsHowACommandEnded) {
   Report report = sample::clean_report();
   report.target = {.kind = "command", .pids = {5}, .command = {"./a", "b c"}, .exit_status = 3};

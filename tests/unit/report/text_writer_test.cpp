@@ -207,6 +207,8 @@ TEST(TextWriter, TellsThreadsApart) {
     return row(text(with([&](ReportFinding& f) { f.creators = std::move(creators); })), "opened by");
   };
   EXPECT_EQ(opened_by({{812, 812, "orders", "orders", "", 37}}), "opened by    orders (pid 812)");
+  EXPECT_EQ(opened_by({{812, 812, "orders", "orders", "", 37, "/docker/3f2a90c1d2e3f405", "3f2a90c1d2e3f405"}}),
+            "opened by    orders (pid 812) in container 3f2a90c1d2e3");
   EXPECT_EQ(opened_by({{812, 815, "orders", "orders", "", 37}}), "opened by    orders (pid 812) thread 815");
   EXPECT_EQ(opened_by({{812, 815, "orders", "w3", "", 30}, {812, 816, "orders", "w4", "", 7}}),
             "opened by    orders (pid 812) thread w3 ×30, orders (pid 812) thread w4 ×7");
