@@ -87,8 +87,7 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	struct sock *sk, *listener;
 	struct sl_target *target;
 	__u32 end = 0;
-	__u64 stack;
-	__u16 family;
+	__u64 stack, cookie;
 
 	target = sl_current_target();
 	if (!target || target->joined_ns > sl_listeners_known) /* too new: if it stays open, the iterators will find it */
@@ -96,22 +95,22 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	sk = sl_sock_of_fd(fd);
 	if (!sk)
 		return;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (!sl_is_inet(family))
+	if (!sl_is_watched_sock(sk))
 		return;
+	cookie = sl_probe_cookie(sk);
 	stack = sl_user_stack(target->asid, &end);
-	sl_begin_touches(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), stack);
+	sl_begin_touches(cookie, stack);
 	event = sl_reserve(sizeof(*event));
 	if (!event)
 		return;
 	sl_fill_header(&event->header, SL_SOCKET_ACCEPTED, sizeof(*event));
-	event->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	event->cookie = cookie;
 	if (!event->cookie && !sl_adopting) /* while adopting, the iterators will find it */
 		sl_count(SL_COUNTER_ACCEPT_WITHOUT_COOKIE);
 	event->listener_cookie = 0;
 	listener = sl_sock_of_fd(listener_fd);
 	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
-		event->listener_cookie = BPF_CORE_READ(listener, __sk_common.skc_cookie.counter);
+		event->listener_cookie = sl_probe_cookie(listener);
 	event->stack = stack;
 	event->stack_end = end;
 	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);

@@ -89,7 +89,8 @@
   STRUCT(sl_config)                                                                                           \
     MEMBER(sl_config, follow_children) MEMBER(sl_config, copy_stacks) MEMBER(sl_config, cpus)                 \
     MEMBER(sl_config, event_ring_bytes) MEMBER(sl_config, scope) MEMBER(sl_config, own_tgid)                  \
-    MEMBER(sl_config, cgroup_level) MEMBER(sl_config, padding) MEMBER(sl_config, cgroup_id)                   \
+    MEMBER(sl_config, cgroup_level) MEMBER(sl_config, types) MEMBER(sl_config, cgroup_id)                     \
+    MEMBER(sl_config, secret)                                                                                 \
   STRUCT(sl_process_joined)                                                                                   \
     MEMBER(sl_process_joined, header) MEMBER(sl_process_joined, asid) MEMBER(sl_process_joined, padding)      \
   STRUCT(sl_python)                                                                                           \
