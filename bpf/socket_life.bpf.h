@@ -6,6 +6,7 @@
 
 #include "emit.bpf.h"
 #include "filter.bpf.h"
+#include "go.bpf.h"
 #include "read.bpf.h"
 #include "stack.bpf.h"
 #include "touch.bpf.h"
@@ -34,6 +35,7 @@ static __always_inline void sl_created(struct sl_target *target, struct sl_socke
 	event->tuple.protocol = sl_protocol(protocol);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	sl_submit(event);
+	sl_tell_goroutine(socket->cookie, target->asid);
 }
 
 /* The last reference to the file is gone; runs in whoever dropped it. */
@@ -86,8 +88,8 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	struct sl_socket_accepted *event;
 	struct sock *sk, *listener;
 	struct sl_target *target;
-	__u32 end = 0;
 	__u64 stack, cookie;
+	__u32 end = 0;
 
 	target = sl_current_target();
 	if (!target || target->joined_ns > sl_listeners_known) /* too new: if it stays open, the iterators will find it */
@@ -105,7 +107,7 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 		return;
 	sl_fill_header(&event->header, SL_SOCKET_ACCEPTED, sizeof(*event));
 	event->cookie = cookie;
-	if (!event->cookie && !sl_adopting) /* while adopting, the iterators will find it */
+	if (!cookie && !sl_adopting) /* while adopting, the iterators will find it */
 		sl_count(SL_COUNTER_ACCEPT_WITHOUT_COOKIE);
 	event->listener_cookie = 0;
 	listener = sl_sock_of_fd(listener_fd);
@@ -119,6 +121,8 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	sl_probe_tuple(&event->tuple, sk);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	sl_submit(event);
+	if (cookie)
+		sl_tell_goroutine(cookie, target->asid);
 }
 
 #endif

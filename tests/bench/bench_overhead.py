@@ -36,10 +36,12 @@ class Loop:
 
 
 class Tracer:
+    quiet = ("-q",)
+
     def __init__(self, pid):
         ready, child_end = os.pipe()
         self.process = subprocess.Popen(
-            [SOCKLEAK, "trace", "-p", str(pid), "--json", "-v", "-q", "--ready-fd", str(child_end)],
+            [SOCKLEAK, "trace", "-p", str(pid), "--json", "-v", *self.quiet, "--ready-fd", str(child_end)],
             pass_fds=(child_end,), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         os.close(child_end)
         if os.read(ready, 1) == b"":

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "app/final_look.hpp"
+#include "app/go_command.hpp"
 #include "app/leftovers.hpp"
 #include "app/output.hpp"
 #include "app/pipeline.hpp"
@@ -20,6 +21,7 @@
 #include "app/signals.hpp"
 #include "app/status_line.hpp"
 #include "app/targets.hpp"
+#include "app/timed_symbolizer.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "judge/suspicion.hpp"
@@ -47,6 +49,14 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void say_cost(const TimedSymbolizer& symbolizer) {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  log::info("names: " + std::to_string(symbolizer.stacks()) + " stacks, " + std::to_string(symbolizer.frames()) +
+            " frames in " + duration_text(symbolizer.time()) + "; at most " + std::to_string(used.ru_maxrss / 1024) +
+            " MB of memory");
 }
 
 class LiveSession {
@@ -86,6 +96,7 @@ class LiveSession {
   NamedFrames names_;
   Pipeline pipeline_;
   std::optional<Command> command_;
+  std::optional<ModuleId> program_;  // that the command runs, if it is made by Go
   std::optional<Targets> targets_;
   std::optional<Signals> signals_;
   std::optional<Outputs> outputs_;
@@ -121,6 +132,7 @@ Result<void> LiveSession::prepare() {
     auto command = Command::hold({.argv = options_.command, .user = options_.user});
     if (!command) return tl::unexpected(command.error());
     command_.emplace(std::move(*command));
+    program_ = go_program(options_.command, modules_);
   } else {
     auto targets = Targets::find(options_, procfs_);
     if (!targets) return tl::unexpected(targets.error());
@@ -150,6 +162,7 @@ Result<void> LiveSession::attach() {
   if (!targets_ || !targets_->is_scope()) live.pids = targets();
   if (targets_) live.scope = targets_->scope();
   live.types = options_.types;
+  live.program = program_;
   live.follow_children = options_.follow_children;
   live.copy_stacks = options_.copy_stacks;
   live.hooks = options_.hooks;
@@ -356,18 +369,20 @@ Result<int> LiveSession::report() {
   log::info("stacks: " + std::to_string(cost.walked) + " found, " + std::to_string(cost.recalled) + " recalled, " +
             std::to_string(cost.copied) + " finished from a copy; " + std::to_string(cost.rules) + " rules");
   source_.reset();  // detached: what follows costs the traced programs nothing
-  const auto symbolizer = make_dwfl_symbolizer(modules_, {.named = &names_});
+  const auto from_files = make_dwfl_symbolizer(modules_, {.named = &names_});
+  TimedSymbolizer symbolizer(*from_files);
   Counters counters = losses;
   counters.merge(pipeline_.counters());
   const Report report = build_report({.session = recorded,
                                       .tracker = pipeline_.tracker(),
                                       .stacks = pipeline_.stacks(),
-                                      .symbolizer = *symbolizer,
+                                      .symbolizer = symbolizer,
                                       .counters = counters,
                                       .every_site = options_.verbose});
-  if (auto ok = pipeline_.finish_recording(json, losses, modules_, *symbolizer); !ok) {
+  if (auto ok = pipeline_.finish_recording(json, losses, modules_, symbolizer); !ok) {
     return tl::unexpected(ok.error());
   }
+  say_cost(symbolizer);
   if (auto ok = outputs_->write({report}); !ok) return tl::unexpected(ok.error());
   return exit_status(report, recorded);
 }
