@@ -90,7 +90,6 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	struct sl_target *target;
 	__u64 stack, cookie;
 	__u32 end = 0;
-	__u16 family;
 
 	target = sl_current_target();
 	if (!target || target->joined_ns > sl_listeners_known) /* too new: if it stays open, the iterators will find it */
@@ -98,10 +97,9 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	sk = sl_sock_of_fd(fd);
 	if (!sk)
 		return;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (!sl_is_inet(family))
+	if (!sl_is_watched_sock(sk))
 		return;
-	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	cookie = sl_probe_cookie(sk);
 	stack = sl_user_stack(target->asid, &end);
 	sl_begin_touches(cookie, stack);
 	event = sl_reserve(sizeof(*event));
@@ -114,7 +112,7 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	event->listener_cookie = 0;
 	listener = sl_sock_of_fd(listener_fd);
 	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
-		event->listener_cookie = BPF_CORE_READ(listener, __sk_common.skc_cookie.counter);
+		event->listener_cookie = sl_probe_cookie(listener);
 	event->stack = stack;
 	event->stack_end = end;
 	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);

@@ -62,6 +62,20 @@ TEST_F(TrackerTest, SynSentAloneMakesAConnect) {
   EXPECT_EQ(TrackedStory(story).socket(7)->origin, Origin::kConnect);
 }
 
+/// As the kernel side tells it: without the beginning.
+TEST_F(TrackerTest, ARefusedConnectIsOne) {
+  story.creates(app, 7, kConnectPath).state(7, TcpState::kSynSent);
+  const std::size_t refusal = story.items().size();
+  story.state(7, TcpState::kClose);
+  EventBuilder untold;
+  untold.creates(app, 7, kConnectPath);
+  TrackedStory told(untold);
+  told.hear(story, refusal);
+  EXPECT_EQ(told.socket(7)->origin, Origin::kConnect);
+  EXPECT_EQ(told.socket(7)->state, TcpState::kClose);
+  EXPECT_EQ(told.tracker().totals().created, 1U);
+}
+
 TEST_F(TrackerTest, AListenerStaysASocket) {
   story.creates(app, 2, kListenPath).listens(2);
   const TrackedStory told(story);
