@@ -40,6 +40,15 @@ bool is_program(string_view file, string_view name) {
   return std::ranges::all_of(file, [](char c) { return is_digit(c) || c == '.' || c == '-'; });
 }
 
+/// Libraries that connect for whoever calls them: the caller decides how long it lasts.
+bool is_client_library(string_view path) {
+  static constexpr auto kLibraries = std::to_array<string_view>(
+      {"libcurl", "libcurl-gnutls", "libcurl-nss", "libpq", "libmysqlclient", "libmariadb", "libhiredis", "libssl",
+       "libcrypto", "libgnutls", "libldap", "libssh", "libssh2", "libnghttp2", "librabbitmq", "libmemcached"});
+  const string_view file = base_name(path);
+  return std::ranges::any_of(kLibraries, [&](string_view name) { return is_library(file, name); });
+}
+
 bool is_runtime_module(string_view path) {
   static constexpr auto kLibraries = std::to_array<string_view>(
       {"libc",      "ld",        "libpthread", "libm",      "librt",    "libdl",      "libresolv",
@@ -212,7 +221,7 @@ bool is_runtime_frame(const Frame& frame) {
   if (frame.kind == FrameKind::kKernel) return true;
   // Python, Java and Node frames are the program's although they run in the interpreter's module.
   const bool native = frame.kind == FrameKind::kNative || frame.kind == FrameKind::kGo;
-  if (native && is_runtime_module(frame.module)) return true;
+  if (native && (is_runtime_module(frame.module) || is_client_library(frame.module))) return true;
   if (is_runtime_source(frame) || is_go_runtime(frame)) return true;
   if (has_lines(frame) || !native) return false;
   // '<' begins only Rust's names: "<std::net::tcp::TcpStream>::connect".
