@@ -11,6 +11,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "config.h"
+#include "go_wire.h"
 #include "python_wire.h"
 #include "scope_wire.h"
 #include "wire.h"
@@ -188,6 +189,7 @@ struct sl_window {
 	__u64 end; /* SL_WALK_*; 0 = goes on */
 	__u64 interrupted; /* pc was interrupted by a signal */
 	__u64 missed; /* there is no rule for pc */
+	__u64 flags; /* of the record that the stack is sent in */
 	__u64 words[SL_WINDOW_BYTES / 8];
 	__u64 frames[SL_MAX_FRAMES + 1]; /* one more: keeps the index mask simple */
 	/* the walk along the Python frames: python.bpf.h */
@@ -211,6 +213,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sl_python);
 } sl_pythons __weak SEC(".maps");
+
+/* Programs made by Go, by asid; user space is the only writer, apart from those it has named by their files. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct sl_go);
+} sl_gos __weak SEC(".maps");
+
+/* The same by file: what such a program does first is not missed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct sl_go_file);
+	__type(value, struct sl_go);
+} sl_go_files __weak SEC(".maps");
 
 /* Per-CPU count of address-space ids given out here. */
 struct {

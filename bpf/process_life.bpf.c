@@ -39,14 +39,24 @@ int BPF_PROG(sl_sched_process_fork, struct task_struct *parent, struct task_stru
 }
 
 SEC("tp_btf/sched_process_exec")
-int BPF_PROG(sl_sched_process_exec)
+int BPF_PROG(sl_sched_process_exec, struct task_struct *task, int old_pid, struct linux_binprm *binary)
 {
 	struct sl_target *target = sl_current_target();
 	struct sl_process_execed *event;
+	struct sl_go_file file = {};
+	struct inode *inode;
+	struct sl_go *go;
+	__u32 asid;
 
 	if (!target)
 		return 0;
-	target->asid = sl_new_asid();
+	target->asid = asid = sl_new_asid();
+	inode = SL_LOAD(binary, file, f_inode);
+	file.inode = SL_LOAD(inode, i_ino);
+	file.device = SL_LOAD(inode, i_sb, s_dev);
+	go = bpf_map_lookup_elem(&sl_go_files, &file);
+	if (go)
+		bpf_map_update_elem(&sl_gos, &asid, go, BPF_ANY);
 	event = sl_reserve(sizeof(*event));
 	if (!event)
 		return 0;

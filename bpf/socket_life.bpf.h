@@ -6,6 +6,7 @@
 
 #include "emit.bpf.h"
 #include "filter.bpf.h"
+#include "go.bpf.h"
 #include "read.bpf.h"
 #include "stack.bpf.h"
 #include "touch.bpf.h"
@@ -34,6 +35,7 @@ static __always_inline void sl_created(struct sl_target *target, struct sl_socke
 	event->tuple.protocol = sl_protocol(protocol);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	sl_submit(event);
+	sl_tell_goroutine(socket->cookie, target->asid);
 }
 
 /* The last reference to the file is gone; runs in whoever dropped it. */
@@ -86,8 +88,8 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	struct sl_socket_accepted *event;
 	struct sock *sk, *listener;
 	struct sl_target *target;
+	__u64 stack, cookie;
 	__u32 end = 0;
-	__u64 stack;
 	__u16 family;
 
 	target = sl_current_target();
@@ -99,14 +101,15 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (!sl_is_inet(family))
 		return;
+	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	stack = sl_user_stack(target->asid, &end);
-	sl_begin_touches(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), stack);
+	sl_begin_touches(cookie, stack);
 	event = sl_reserve(sizeof(*event));
 	if (!event)
 		return;
 	sl_fill_header(&event->header, SL_SOCKET_ACCEPTED, sizeof(*event));
-	event->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	if (!event->cookie && !sl_adopting) /* while adopting, the iterators will find it */
+	event->cookie = cookie;
+	if (!cookie && !sl_adopting) /* while adopting, the iterators will find it */
 		sl_count(SL_COUNTER_ACCEPT_WITHOUT_COOKIE);
 	event->listener_cookie = 0;
 	listener = sl_sock_of_fd(listener_fd);
@@ -120,6 +123,8 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	sl_probe_tuple(&event->tuple, sk);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	sl_submit(event);
+	if (cookie)
+		sl_tell_goroutine(cookie, target->asid);
 }
 
 #endif

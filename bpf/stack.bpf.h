@@ -155,6 +155,7 @@ static __always_inline __u64 sl_try_stack(struct sl_window *window, struct pt_re
 	window->count = 0;
 	window->interrupted = 0;
 	window->missed = 0;
+	window->flags = 0;
 	window->interpreted = 0;
 	window->python_count = 0;
 	window->python_end = 0;

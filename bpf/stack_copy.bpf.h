@@ -139,19 +139,19 @@ static __always_inline __u64 sl_missed(struct sl_window *window, __u64 owner)
 	return ticket;
 }
 
-/* Sends the frames of a stack not seen before; 0, or why not. */
-static __always_inline __u64 sl_send_new(struct sl_window *window, __u64 owner, __u64 hash)
+/* Sends the frames in the window, a stack not seen before; 0, or why not. */
+static __always_inline __u64 sl_send_frames(struct sl_window *window, __u64 owner, __u64 hash)
 {
 	struct sl_stack_seen *record;
 	__u32 one = 1;
 
-	sl_python_send(window, owner, hash);
 	record = bpf_ringbuf_reserve(&sl_stacks, sizeof(*record), 0);
 	if (!record) {
 		sl_count(SL_COUNTER_STACK_RING_FULL); /* not marked as seen: the next equal stack tries again */
 		return SL_WALK_NO_SPACE;
 	}
 	sl_fill_header(&record->header, SL_STACK_SEEN, sizeof(*record));
+	record->header.flags = window->flags;
 	record->stack = hash;
 	record->asid = window->walk.asid;
 	record->count = window->count;
@@ -166,6 +166,13 @@ static __always_inline __u64 sl_send_new(struct sl_window *window, __u64 owner, 
 	if (bpf_map_update_elem(&sl_seen, &hash, &one, BPF_ANY))
 		sl_count(SL_COUNTER_SEEN_FULL);
 	return 0;
+}
+
+/* The same with its Python frames. */
+static __always_inline __u64 sl_send_new(struct sl_window *window, __u64 owner, __u64 hash)
+{
+	sl_python_send(window, owner, hash);
+	return sl_send_frames(window, owner, hash);
 }
 
 #endif

@@ -2,7 +2,7 @@
  *
  * The one ABI between bpf/ and userspace/: every record that crosses the ring buffers or an iterator.
  * Compiles as BPF C (after vmlinux.h) and as C++20. Rules: fixed-width types only, explicit padding, a
- * header first, sizes asserted below and layouts compared with BTF in tests/abi. Any change bumps
+ * header first, sizes asserted in wire_sizes.h and layouts compared with BTF in tests/abi. Any change bumps
  * SL_WIRE_VERSION; a reader skips and counts record types it does not know.
  *
  * Times are CLOCK_MONOTONIC nanoseconds (bpf_ktime_get_ns), process start times are boot-time nanoseconds
@@ -15,9 +15,10 @@
 #include <linux/types.h>
 #endif
 
-#define SL_WIRE_VERSION 3
+#define SL_WIRE_VERSION 4
 #define SL_COMM_LEN 16
 #define SL_MAX_FRAMES 127
+#define SL_MAX_ANCESTORS 10
 
 /* Record types. 1..99 come from the kernel, 100.. are written by user space into the same stream. */
 #define SL_SOCKET_CREATED 1
@@ -31,6 +32,8 @@
 #define SL_PROCESS_FREED 9
 #define SL_DESCRIPTOR_RECEIVED 10
 #define SL_SOCKET_TOUCHED 11
+#define SL_SOCKET_GOROUTINE 12
+#define SL_GOROUTINE_ANCESTORS 13
 #define SL_STACK_SEEN 20
 #define SL_STACK_MISSED 21
 #define SL_SNAPSHOT_SOCKET 30
@@ -54,6 +57,9 @@
 
 /* sl_process_forked.header.flags */
 #define SL_FORK_SHARES_FILES 1 /* CLONE_FILES: one descriptor table for both */
+
+/* sl_stack_seen.header.flags */
+#define SL_STACK_LOGICAL 1 /* the program's own list: inlined calls have program counters of their own */
 
 /* What keeps a socket's file open (sl_snapshot_holder.via, where 0 is what recordings before version 3 say). */
 #define SL_VIA_FD 1
@@ -240,6 +246,30 @@ struct sl_descriptor_received {
 	__u8 padding[3];
 };
 
+/* After a socket was created or accepted: the goroutine that did it. */
+struct sl_socket_goroutine {
+	struct sl_header header;
+	__u64 cookie;
+	__u64 goroutine; /* its id */
+	__u64 parent; /* the id of the goroutine that created it; 0 = not known */
+	__u64 created_at; /* the stack that is the `go` statement alone; 0 = none */
+};
+
+struct sl_ancestor {
+	__u64 goroutine;
+	__u64 stack; /* 0 = lost */
+};
+
+/* After sl_socket_goroutine: that goroutine's parent, the parent's parent and so on. */
+struct sl_goroutine_ancestors {
+	struct sl_header header;
+	__u64 cookie;
+	__u8 count;
+	__u8 exact; /* stacks as they were at the `go` statements; 0 = where they are now */
+	__u8 padding[6];
+	struct sl_ancestor ancestors[SL_MAX_ANCESTORS];
+};
+
 /* A stack whose hash was not seen before: frames[0] is the syscall instruction's return address. */
 struct sl_stack_seen {
 	struct sl_header header;
@@ -356,35 +386,9 @@ struct sl_session_mark {
 #define SL_COUNTER_PYTHON_LOST 14
 #define SL_COUNTER_PYTHON_BROKEN 15
 #define SL_COUNTER_HAND_OVERS_CUT 16
+#define SL_COUNTER_GOROUTINES_LOST 17
 #define SL_COUNTER_MAX 24
 
-#if defined(__cplusplus)
-#define SL_ASSERT_SIZE(type, bytes) static_assert(sizeof(struct type) == (bytes), #type)
-#else
-#define SL_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
-#endif
-SL_ASSERT_SIZE(sl_rule, 8);
-SL_ASSERT_SIZE(sl_header, 32);
-SL_ASSERT_SIZE(sl_tuple, 40);
-SL_ASSERT_SIZE(sl_socket_created, 112);
-SL_ASSERT_SIZE(sl_socket_accepted, 128);
-SL_ASSERT_SIZE(sl_state_changed, 96);
-SL_ASSERT_SIZE(sl_socket_closed, 72);
-SL_ASSERT_SIZE(sl_socket_destroyed, 40);
-SL_ASSERT_SIZE(sl_touch, 48);
-SL_ASSERT_SIZE(sl_socket_touched, 88);
-SL_ASSERT_SIZE(sl_process_forked, 64);
-SL_ASSERT_SIZE(sl_process_execed, 56);
-SL_ASSERT_SIZE(sl_process_exited, 40);
-SL_ASSERT_SIZE(sl_process_freed, 32);
-SL_ASSERT_SIZE(sl_descriptor_received, 48);
-SL_ASSERT_SIZE(sl_stack_seen, 1064);
-SL_ASSERT_SIZE(sl_stack_missed, 1104);
-SL_ASSERT_SIZE(sl_snapshot_socket, 112);
-SL_ASSERT_SIZE(sl_snapshot_holder, 144);
-SL_ASSERT_SIZE(sl_snapshot_mark, 40);
-SL_ASSERT_SIZE(sl_snapshot_cause, 272);
-SL_ASSERT_SIZE(sl_snapshot_limit, 64);
-SL_ASSERT_SIZE(sl_session_mark, 40);
+#include "wire_sizes.h"
 
 #endif /* SOCKLEAK_WIRE_H */

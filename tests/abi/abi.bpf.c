@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 
 #include "config.h"
+#include "go_wire.h"
 #include "python_wire.h"
 #include "scope_wire.h"
 #include "wire.h"

@@ -18,6 +18,7 @@
 
 #include "base/handle.hpp"
 #include "config.h"
+#include "go_wire.h"
 #include "layout.h"
 #include "python_wire.h"
 #include "scope_wire.h"
@@ -35,6 +36,7 @@ constexpr Pin kPins[] = {
     {1, 0x0a2789e1f787fea3},
     {2, 0xf9900348896751f2},
     {3, 0x0b8c551ac4cb5a69},
+    {4, 0x373efc0533702b4c},
 };
 
 struct Member {
@@ -164,7 +166,8 @@ TEST_F(Abi, EveryStructOfTheHeadersIsCompared) {
   for (const Struct& layout : cpp_layout()) listed.insert(layout.name);
   std::set<std::string> written;
   for (const char* header : {SOCKLEAK_BPF_HEADERS "/wire.h", SOCKLEAK_BPF_HEADERS "/config.h",
-                             SOCKLEAK_BPF_HEADERS "/python_wire.h", SOCKLEAK_BPF_HEADERS "/scope_wire.h"}) {
+                             SOCKLEAK_BPF_HEADERS "/python_wire.h", SOCKLEAK_BPF_HEADERS "/scope_wire.h",
+                             SOCKLEAK_BPF_HEADERS "/go_wire.h"}) {
     for (const std::string& name : matches(text_of(header), "struct (sl_\\w+) \\{")) written.insert(name);
   }
   EXPECT_EQ(listed, written);
@@ -172,7 +175,8 @@ TEST_F(Abi, EveryStructOfTheHeadersIsCompared) {
 
 TEST_F(Abi, EveryRecordBeginsWithTheHeader) {
   const std::set<std::string> no_records{"sl_rule",  "sl_header", "sl_tuple",       "sl_touch",
-                                         "sl_config", "sl_python", "sl_python_frame"};
+                                         "sl_config", "sl_python", "sl_python_frame", "sl_ancestor",
+                                         "sl_go",     "sl_go_file"};
   for (const Struct& layout : cpp_layout()) {
     if (no_records.contains(layout.name)) continue;
     EXPECT_EQ(layout.members.front().name, "header") << layout.name;
@@ -185,9 +189,8 @@ TEST_F(Abi, EveryRecordBeginsWithTheHeader) {
 [[nodiscard]] std::uint64_t hash_of_wire() {
   std::string canonical;
   for (const Struct& layout : cpp_layout()) {
-    if (layout.name == "sl_config" || layout.name == "sl_process_joined" || layout.name.starts_with("sl_python")) {
-      continue;  // never recorded
-    }
+    static const std::set<std::string> never_recorded{"sl_config", "sl_process_joined", "sl_go", "sl_go_file"};
+    if (never_recorded.contains(layout.name) || layout.name.starts_with("sl_python")) continue;
     canonical += layout.name + ' ' + std::to_string(layout.size) + '\n';
     for (const Member& member : layout.members) {
       canonical += member.name + ' ' + std::to_string(member.offset) + ' ' + std::to_string(member.size) +

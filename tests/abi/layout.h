@@ -37,6 +37,16 @@
     MEMBER(sl_touch, padding)                                                                                 \
   STRUCT(sl_socket_touched)                                                                                   \
     MEMBER(sl_socket_touched, header) MEMBER(sl_socket_touched, cookie) MEMBER(sl_socket_touched, touch)      \
+  STRUCT(sl_socket_goroutine)                                                                                 \
+    MEMBER(sl_socket_goroutine, header) MEMBER(sl_socket_goroutine, cookie)                                   \
+    MEMBER(sl_socket_goroutine, goroutine) MEMBER(sl_socket_goroutine, parent)                                \
+    MEMBER(sl_socket_goroutine, created_at)                                                                   \
+  STRUCT(sl_ancestor)                                                                                         \
+    MEMBER(sl_ancestor, goroutine) MEMBER(sl_ancestor, stack)                                                 \
+  STRUCT(sl_goroutine_ancestors)                                                                              \
+    MEMBER(sl_goroutine_ancestors, header) MEMBER(sl_goroutine_ancestors, cookie)                             \
+    MEMBER(sl_goroutine_ancestors, count) MEMBER(sl_goroutine_ancestors, exact)                               \
+    MEMBER(sl_goroutine_ancestors, padding) MEMBER(sl_goroutine_ancestors, ancestors)                         \
   STRUCT(sl_socket_destroyed)                                                                                 \
     MEMBER(sl_socket_destroyed, header) MEMBER(sl_socket_destroyed, cookie)                                   \
   STRUCT(sl_process_forked)                                                                                   \
@@ -90,6 +100,11 @@
     MEMBER(sl_config, follow_children) MEMBER(sl_config, copy_stacks) MEMBER(sl_config, cpus)                 \
     MEMBER(sl_config, event_ring_bytes) MEMBER(sl_config, scope) MEMBER(sl_config, own_tgid)                  \
     MEMBER(sl_config, cgroup_level) MEMBER(sl_config, padding) MEMBER(sl_config, cgroup_id)                   \
+  STRUCT(sl_go)                                                                                               \
+    MEMBER(sl_go, g_from_fs) MEMBER(sl_go, g_m) MEMBER(sl_go, m_curg) MEMBER(sl_go, goid)                     \
+    MEMBER(sl_go, gopc) MEMBER(sl_go, has_parent) MEMBER(sl_go, padding)                                      \
+  STRUCT(sl_go_file)                                                                                          \
+    MEMBER(sl_go_file, inode) MEMBER(sl_go_file, device)                                                      \
   STRUCT(sl_process_joined)                                                                                   \
     MEMBER(sl_process_joined, header) MEMBER(sl_process_joined, asid) MEMBER(sl_process_joined, padding)      \
   STRUCT(sl_python)                                                                                           \

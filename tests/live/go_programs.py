@@ -35,7 +35,7 @@ class GoPrograms(unittest.TestCase):
 
     def assert_complete(self, report):
         self.assertTrue(report["completeness"]["complete"], report["completeness"])
-        for name in (*harness.STACK_LOSSES, "frames_unverified"):
+        for name in (*harness.STACK_LOSSES, "frames_unverified", "goroutines_lost", "go_runtimes_unknown"):
             self.assertEqual(0, harness.counter(report, name), name)
 
     def test_a_forgotten_close_is_named_to_the_line(self):
@@ -51,6 +51,9 @@ class GoPrograms(unittest.TestCase):
                                  (finding["created"], finding["closed"], finding["leaked"], finding["origin"]))
                 self.assert_whole(finding["created_at"])
                 self.assertEqual(harness.true_place(truth["created_at"]), culprit(finding["created_at"]))
+                self.assertEqual([truth["goroutine"]], [creator["goroutine"] for creator in finding["creators"]])
+                self.assertEqual(harness.true_place(truth["goroutine_created_at"]),
+                                 harness.place(finding["goroutine_created_at"]["frames"][0]))
                 functions = [frame["function"] for frame in finding["created_at"]["frames"]]
                 self.assertTrue({"syscall.Socket", "net.Dial", "main.placeOrders"} <= set(functions), functions)
                 closes = [close for close in finding["closed_at"] if close["how"] == "close"]

@@ -70,6 +70,23 @@ EventBuilder& EventBuilder::creates(const Actor& who, std::uint64_t cookie, std:
   return record(SL_SOCKET_CREATED, wire);
 }
 
+EventBuilder& EventBuilder::in_goroutine(std::uint64_t cookie, std::uint64_t goroutine, std::uint64_t created_at) {
+  return record(SL_SOCKET_GOROUTINE, sl_socket_goroutine{.header = {},
+                                                         .cookie = cookie,
+                                                         .goroutine = goroutine,
+                                                         .parent = 0,
+                                                         .created_at = created_at});
+}
+
+EventBuilder& EventBuilder::ancestors(std::uint64_t cookie,
+                                      const std::vector<std::pair<std::uint64_t, std::uint64_t>>& all, bool exact) {
+  sl_goroutine_ancestors wire{};
+  wire.cookie = cookie;
+  wire.exact = exact ? 1 : 0;
+  for (const auto& [goroutine, stack] : all) wire.ancestors[wire.count++] = {goroutine, stack};
+  return record(SL_GOROUTINE_ANCESTORS, wire);
+}
+
 EventBuilder& EventBuilder::connects(std::uint64_t cookie, std::uint16_t port) {
   Socket& socket = sockets_[cookie];
   connected_tuple(socket, static_cast<std::uint16_t>(32768 + cookie % 28000), port);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../../bpf/wire.h"
@@ -48,6 +49,11 @@ class EventBuilder {
   EventBuilder& listens(std::uint64_t cookie, std::uint16_t port = 80);
   EventBuilder& arrives(std::uint64_t cookie, std::uint64_t listener);  // a connection in the accept queue
   EventBuilder& accepts(const Actor& who, std::uint64_t cookie, std::uint64_t listener, std::uint64_t stack = 0);
+  /// Go: which goroutine made the socket; `created_at` is the stack of the `go` statement.
+  EventBuilder& in_goroutine(std::uint64_t cookie, std::uint64_t goroutine, std::uint64_t created_at = 0);
+  /// Its ancestors: goroutine and stack, the parent first.
+  EventBuilder& ancestors(std::uint64_t cookie, const std::vector<std::pair<std::uint64_t, std::uint64_t>>& all,
+                          bool exact = true);
   /// Open since before the session: no event tells of it, only snapshots and later changes.
   EventBuilder& held_before(const Actor& who, std::uint64_t cookie, TcpState state = TcpState::kEstablished,
                             std::uint64_t listener = 0);

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "app/final_look.hpp"
+#include "app/go_command.hpp"
 #include "app/leftovers.hpp"
 #include "app/output.hpp"
 #include "app/pipeline.hpp"
@@ -95,6 +96,7 @@ class LiveSession {
   NamedFrames names_;
   Pipeline pipeline_;
   std::optional<Command> command_;
+  std::optional<ModuleId> program_;  // that the command runs, if it is made by Go
   std::optional<Targets> targets_;
   std::optional<Signals> signals_;
   std::optional<Outputs> outputs_;
@@ -130,6 +132,7 @@ Result<void> LiveSession::prepare() {
     auto command = Command::hold({.argv = options_.command, .user = options_.user});
     if (!command) return tl::unexpected(command.error());
     command_.emplace(std::move(*command));
+    program_ = go_program(options_.command, modules_);
   } else {
     auto targets = Targets::find(options_, procfs_);
     if (!targets) return tl::unexpected(targets.error());
@@ -158,6 +161,7 @@ Result<void> LiveSession::attach() {
   LiveOptions live;
   if (!targets_ || !targets_->is_scope()) live.pids = targets();
   if (targets_) live.scope = targets_->scope();
+  live.program = program_;
   live.follow_children = options_.follow_children;
   live.copy_stacks = options_.copy_stacks;
   live.hooks = options_.hooks;

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 #include <tuple>
 #include <utility>
 
+#include "app/goroutine_facts.hpp"
 #include "judge/judge.hpp"
 #include "process/cgroups.hpp"
 #include "track/hand_over.hpp"
@@ -119,6 +121,8 @@ class ReportBuilder {
       out.listener_created_at = stack(listener);
       out.listener_culprit = culprit_frame(*out.listener_created_at);
     }
+    add_goroutine_facts(out, finding.listeners.empty() ? sockets : finding.listeners, in_.tracker,
+                        [this](StackId id) { return stack(id); });
     std::map<Endpoint, std::uint64_t> peers;
     for (const SocketRecord& socket : sockets) {
       ++out.states[to_string(socket.state)];
@@ -167,9 +171,11 @@ class ReportBuilder {
   /// One entry per process and thread name: a thread per connection is not worth a line each.
   [[nodiscard]] std::vector<ReportCreator> creators(const std::vector<SocketRecord>& sockets) const {
     std::map<std::tuple<ProcessId, std::string>, ReportCreator> grouped;
+    std::map<const ReportCreator*, std::set<std::uint64_t>> goroutines;
     for (const SocketRecord& socket : sockets) {
       const Task& task = socket.creator;
       ReportCreator& creator = grouped[{task.process, socket.comm}];
+      if (const Goroutine* goroutine = in_.tracker.goroutine(socket.id)) goroutines[&creator].insert(goroutine->id);
       if (creator.count++ != 0) {
         if (creator.tid != task.tid.value) creator.tid = 0;
         continue;
@@ -186,7 +192,12 @@ class ReportBuilder {
       if (creator.comm.empty() && task.tid == task.process.pid) creator.comm = socket.comm;
     }
     std::vector<ReportCreator> out;
-    for (auto& [key, creator] : grouped) out.push_back(std::move(creator));
+    for (auto& [key, creator] : grouped) {
+      const std::set<std::uint64_t>& ids = goroutines[&creator];
+      creator.goroutines = ids.size();
+      if (ids.size() == 1) creator.goroutine = *ids.begin();
+      out.push_back(std::move(creator));
+    }
     std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.count > b.count; });
     return out;
   }

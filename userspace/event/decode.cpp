@@ -173,6 +173,22 @@ Event to_event(const sl_socket_touched& w) {
                                  .result = touch.result}};
 }
 
+Event to_event(const sl_socket_goroutine& w) {
+  return SocketGoroutine{.time = time_of(w.header),
+                         .socket = SocketId{w.cookie},
+                         .goroutine = w.goroutine,
+                         .parent = w.parent,
+                         .created_at = StackHash{w.created_at}};
+}
+
+Event to_event(const sl_goroutine_ancestors& w) {
+  GoroutineAncestors event{.time = time_of(w.header), .socket = SocketId{w.cookie}, .exact = w.exact != 0, .ancestors = {}};
+  for (std::size_t i = 0; i < std::min<std::size_t>(w.count, SL_MAX_ANCESTORS); ++i) {
+    event.ancestors.push_back({w.ancestors[i].goroutine, StackHash{w.ancestors[i].stack}});
+  }
+  return event;
+}
+
 Event to_event(const sl_socket_destroyed& w) {
   return SocketDestroyed{.time = time_of(w.header), .socket = SocketId{w.cookie}};
 }
@@ -298,6 +314,10 @@ Decoded decode(std::span<const std::byte> record) {
       return read<sl_socket_closed>(record);
     case SL_SOCKET_TOUCHED:
       return read<sl_socket_touched>(record);
+    case SL_SOCKET_GOROUTINE:
+      return read<sl_socket_goroutine>(record);
+    case SL_GOROUTINE_ANCESTORS:
+      return read<sl_goroutine_ancestors>(record);
     case SL_SOCKET_DESTROYED:
       return read<sl_socket_destroyed>(record);
     case SL_PROCESS_FORKED:

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
@@ -84,6 +85,17 @@ struct Touch {
 };
 struct SocketTouched { KernelTime time; SocketId socket; Touch touch; };
 
+/// Go: the goroutine that created or accepted the socket. `created_at`: the `go` statement alone, as a stack.
+struct SocketGoroutine {
+  KernelTime time; SocketId socket; std::uint64_t goroutine; std::uint64_t parent; StackHash created_at;
+};
+/// The parent of that goroutine, the parent's parent and so on. `exact`: where they were at their `go` statements;
+/// otherwise where they were a moment after the socket was made.
+struct GoroutineAncestors {
+  struct Ancestor { std::uint64_t goroutine; StackHash stack; };
+  KernelTime time; SocketId socket; bool exact; std::vector<Ancestor> ancestors;
+};
+
 struct SocketDestroyed { KernelTime time; SocketId socket; };
 
 struct ProcessForked {
@@ -120,6 +132,6 @@ struct SnapshotLimit { KernelTime time; Pid pid; std::string comm; std::uint64_t
 using Event = std::variant<SessionBegan, CommandEnded, SocketCreated, SocketAccepted, StateChanged, SocketClosed,
                            SocketDestroyed, ProcessForked, ProcessExeced, ProcessExited, ProcessFreed, SnapshotBegan,
                            DescriptorReceived, SnapshotSocket, SnapshotHolder, SnapshotEnded, SnapshotCause, SnapshotLimit,
-                           SocketTouched>;
+                           SocketTouched, SocketGoroutine, GoroutineAncestors>;
 
 }  // namespace sockleak

@@ -102,15 +102,17 @@ constexpr int kIndent = 2;
 }
 
 [[nodiscard]] Json creator_json(const ReportCreator& creator) {
-  return {{"pid", number_or_null(creator.pid)},
+  Json out{{"pid", number_or_null(creator.pid)},
           {"tid", number_or_null(creator.tid)},
           {"comm", text_or_null(creator.comm)},
           {"thread", text_or_null(creator.thread)},
           {"exe", text_or_null(creator.exe)},
           {"cgroup", text_or_null(creator.cgroup)},
           {"container", text_or_null(creator.container)},
-          {"goroutine", nullptr},
+          {"goroutine", number_or_null(creator.goroutine)},
           {"count", creator.count}};
+  if (creator.goroutines > 1) out["goroutines"] = creator.goroutines;
+  return out;
 }
 
 [[nodiscard]] Json rules_json(const Finding& finding) {
@@ -154,6 +156,16 @@ constexpr int kIndent = 2;
            {"peers", std::move(peers)},
            {"creators", std::move(creators)},
            {"created_at", stack_json(finding.created_at)}};
+  if (finding.goroutine_created_at) out["goroutine_created_at"] = stack_json(*finding.goroutine_created_at);
+  if (!finding.goroutine_ancestors.empty()) {
+    Json ancestors = Json::array();
+    for (const ReportAncestor& ancestor : finding.goroutine_ancestors) {
+      ancestors.push_back(Json{{"goroutine", number_or_null(ancestor.goroutine)},
+                               {"exact", ancestor.exact},
+                               {"stack", stack_json(ancestor.stack)}});
+    }
+    out["goroutine_ancestors"] = std::move(ancestors);
+  }
   if (finding.listener_created_at) out["listener_created_at"] = stack_json(*finding.listener_created_at);
   out["closed_at"] = std::move(closed_at);
   Json touched = Json::array();

@@ -42,10 +42,14 @@ constexpr std::size_t kBriefProcesses = 4;
   constexpr std::size_t kShortId = 12;  // as docker shows it
   std::string out = name_or_unknown(creator.comm) + " (pid " + std::to_string(creator.pid) + ')';
   if (!creator.container.empty()) out += " in container " + escape_terminal(creator.container.substr(0, kShortId));
-  if (!creator.thread.empty() && creator.thread != creator.comm)
-    return out + " thread " + escape_terminal(creator.thread);
-  // Threads inherit the process's name until they set their own: then only the number tells them apart.
-  if (creator.tid != creator.pid && creator.tid != 0) out += " thread " + std::to_string(creator.tid);
+  if (!creator.thread.empty() && creator.thread != creator.comm) {
+    out += " thread " + escape_terminal(creator.thread);
+  } else if (creator.tid != creator.pid && creator.tid != 0) {
+    // Threads inherit the process's name until they set their own: then only the number tells them apart.
+    out += " thread " + std::to_string(creator.tid);
+  }
+  if (creator.goroutine != 0) out += kDot + ("goroutine " + std::to_string(creator.goroutine));
+  if (creator.goroutines > 1) out += kDot + counted(creator.goroutines, "goroutine", "goroutines");
   return out;
 }
 

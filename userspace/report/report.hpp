@@ -52,6 +52,8 @@ struct ReportCreator {
   std::uint64_t count = 0;
   std::string cgroup = {};     // path below its hierarchy's root
   std::string container = {};  // id
+  std::uint64_t goroutine = 0;   // Go: its id; 0 = none, not known or several
+  std::uint64_t goroutines = 0;  // how many different ones
 };
 
 struct ReportClose {
@@ -69,6 +71,14 @@ struct ReportTouch {
   std::size_t culprit = 0;
 };
 
+/// Of the goroutine that made the sockets: its parent, the parent's parent and so on.
+struct ReportAncestor {
+  std::uint64_t goroutine = 0;  // 0 = several with the same stack
+  bool exact = false;           // the stack is as it was at the `go` statement
+  Stack stack;
+  std::size_t culprit = 0;
+};
+
 struct ReportSocket {
   SocketRecord record;
   double age_s = 0;
@@ -82,6 +92,9 @@ struct ReportFinding {
   std::vector<ReportCreator> creators;                              // most frequent first
   Stack created_at;
   std::size_t culprit = 0;  // index in created_at.frames of the first frame that is the program's own
+  std::optional<Stack> goroutine_created_at;  // Go: the `go` statement, if another goroutine made them than main's
+  std::vector<ReportAncestor> goroutine_ancestors;
+  std::optional<std::size_t> caller;  // the ancestor whose frame is to blame, as created_at has none of the program's
   std::optional<Stack> listener_created_at;
   std::size_t listener_culprit = 0;  // the same in listener_created_at
   std::vector<ReportClose> closed_at;

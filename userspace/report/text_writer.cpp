@@ -31,6 +31,7 @@ class TextReport {
     row("opened by", creators_text(finding, verbose_));
     out_ += stack_lines(finding.created_at, finding.culprit, verbose_);
     if (const std::string hint = names_hint(finding.created_at); !hint.empty()) row("hint", hint);
+    goroutine(finding);
     if (finding.listener_created_at) listener(*finding.listener_created_at, finding.listener_culprit);
     siblings(finding);
     touches(finding);
@@ -144,6 +145,26 @@ class TextReport {
     const bool is_pool = judged.verdict == Verdict::kPool;
     const bool is_suspect = judged.verdict == Verdict::kSuspect;
     out_ += (is_pool ? word : painted(is_suspect ? "33" : "1;31", word)) + text + '\n';
+  }
+
+  void goroutine(const ReportFinding& finding) {
+    if (finding.goroutine_created_at && !finding.goroutine_created_at->frames.empty()) {
+      row("go statement", "in  " + frame_line(finding.goroutine_created_at->frames.front(), verbose_));
+    }
+    for (std::size_t i = 0; i < finding.goroutine_ancestors.size(); ++i) {
+      const ReportAncestor& ancestor = finding.goroutine_ancestors[i];
+      const Frame* frame = culprit_of(ancestor.stack, ancestor.culprit);
+      if (!verbose_ && finding.caller != i) continue;
+      row(finding.caller == i ? "called from" : "ancestor",
+          (frame == nullptr ? "an unknown place" : frame_line(*frame, verbose_)) + ancestor_text(ancestor));
+      if (verbose_) out_ += stack_lines(ancestor.stack, ancestor.culprit, true);
+    }
+  }
+
+  [[nodiscard]] static std::string ancestor_text(const ReportAncestor& ancestor) {
+    std::string out;
+    if (ancestor.goroutine != 0) out += kDot + ("goroutine " + std::to_string(ancestor.goroutine));
+    return out + kDot + (ancestor.exact ? "at its go statement" : "where it is now");
   }
 
   void listener(const Stack& stack, std::size_t culprit) {

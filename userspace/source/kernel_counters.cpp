@@ -36,6 +36,7 @@ Counters kernel_losses(int map) {
       std::pair{Counter::hand_overs_cut, SL_COUNTER_HAND_OVERS_CUT},
       std::pair{Counter::python_stacks_broken, SL_COUNTER_PYTHON_BROKEN},
       std::pair{Counter::python_names_lost, SL_COUNTER_PYTHON_LOST},
+      std::pair{Counter::goroutines_lost, SL_COUNTER_GOROUTINES_LOST},
   };
   Counters losses;
   for (const auto& [counter, index] : kMeanings) losses.add(counter, kernel_counter(map, index));

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <deque>
 #include <map>
-#include <optional>
 
 #include "base/log.hpp"
 #include "process/procfs.hpp"
@@ -20,6 +19,7 @@
 #include "source/programs.hpp"
 #include "source/socket_names.hpp"
 #include "source/stack_feed.hpp"
+#include "source/stack_mentions.hpp"
 #include "source/target_table.hpp"
 #include "source/touch_feed.hpp"
 #include "source/young_processes.hpp"
@@ -78,7 +78,6 @@ class AttachedSource final : public LiveSource {
   void deliver_held();
   void follow_processes(std::span<const std::byte> record);
   void release(Pid pid);
-  static std::optional<StackHash> stack_of(std::span<const std::byte> record);
 
   LiveOptions options_;
   Procfs procfs_;
@@ -108,7 +107,9 @@ Result<void> AttachedSource::attach() {
                                     .scope = options_.scope};
   if (auto ok = programs_.load(settings); !ok) return ok;
   stacks_feed_.use({bpf_map__fd(programs_->maps.sl_rules), bpf_map__fd(programs_->maps.sl_seen),
-                    bpf_map__fd(programs_->maps.sl_pythons), &programs_->bss->sl_rule_generation});
+                    bpf_map__fd(programs_->maps.sl_pythons), &programs_->bss->sl_rule_generation,
+                    {bpf_map__fd(programs_->maps.sl_gos), bpf_map__fd(programs_->maps.sl_go_files)}});
+  if (options_.program) stacks_feed_.expect(*options_.program);
   targets_.use(bpf_map__fd(programs_->maps.sl_targets));
   for (const Pid pid : options_.pids) {
     if (auto ok = targets_.add(pid); !ok) return ok;
@@ -266,10 +267,11 @@ void AttachedSource::on_event(std::span<const std::byte> record) {
 /// A stack is sent before the event that names it, but through another ring, where it may still wait behind a record
 /// that another processor has reserved and not finished.
 bool AttachedSource::lacks_stack(std::span<const std::byte> record) {
-  const auto stack = stack_of(record);
-  if (!stack || stacks_feed_.claim(*stack)) return false;
+  const StackMentions mentions(record);
+  const auto claimed = [this](StackHash stack) { return stacks_feed_.claim(stack); };
+  if (mentions.all(claimed)) return false;
   ring_buffer__consume(stacks_.get());
-  return !stacks_feed_.claim(*stack);
+  return !mentions.all(claimed);
 }
 
 void AttachedSource::deliver_held() {
@@ -285,18 +287,6 @@ void AttachedSource::deliver(std::span<const std::byte> record) {
   follow_processes(record);
   ++delivered_;
   sink_->on_record(record);
-}
-
-std::optional<StackHash> AttachedSource::stack_of(std::span<const std::byte> record) {
-  const sl_header header = header_of(record);
-  std::size_t at = 0;
-  if (header.type == SL_SOCKET_CREATED) at = offsetof(sl_socket_created, stack);
-  if (header.type == SL_SOCKET_ACCEPTED) at = offsetof(sl_socket_accepted, stack);
-  if (header.type == SL_SOCKET_CLOSED) at = offsetof(sl_socket_closed, stack);
-  if (header.type == SL_SOCKET_TOUCHED) at = offsetof(sl_socket_touched, touch.stack);
-  std::uint64_t hash = 0;
-  if (at != 0 && record.size() >= at + sizeof(hash)) std::memcpy(&hash, record.data() + at, sizeof(hash));
-  return hash == 0 ? std::nullopt : std::optional(StackHash{hash});
 }
 
 void AttachedSource::follow_processes(std::span<const std::byte> record) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct LiveOptions {
   bool follow_children = true;
   HookSet hooks = HookSet::kAuto;
   bool watch_touches = false;    // note the last read or write of every socket, not only of suspected ones
+  std::optional<ModuleId> program;  // what a process among them will execute next, if that is known
   bool copy_stacks = true;       // false: --no-snapshot, never copy user stack bytes
 };
 

@@ -44,10 +44,13 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
     }
     const RawStack raw = frames_of(seen.frames, seen.count, seen.end);
     if (raw.end == WalkEnd::kMissingRule) losses_.add(Counter::stacks_without_rule);
-    losses_.add(Counter::frames_unverified, unwinder_.unverified(pid, when, raw));
+    if ((header.flags & SL_STACK_LOGICAL) == 0) {
+      losses_.add(Counter::frames_unverified, unwinder_.unverified(pid, when, raw));
+    }
     spaces_[AddressSpaceId{seen.asid}].hashes.push_back(seen.stack);
     known_.insert(seen.stack);
     MappedStack placed = place(pid, when, raw);
+    if ((header.flags & SL_STACK_LOGICAL) != 0) go_.leave_out_inlined(placed);
     python_.merge(AddressSpaceId{seen.asid}, seen.stack, raw, placed);
     sink.on_stack(StackHash{seen.stack}, placed);
     return;
@@ -72,7 +75,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   } else if (addresses_.find(pid, when, missed.pc) == nullptr) {
     feed_.refresh(pid, when);
   }
-  python_.examine(asid, pid, when);
+  examine(asid, pid, when);
   const WalkedStack walked =
       unwinder_.walk(pid, when, copy, SL_MAX_FRAMES - raw.frames.size(),
                      [&](std::uint64_t pc, const UnwindRule& rule) { learn(asid, pc, rule); });
@@ -132,6 +135,7 @@ MappedStack StackFeed::place(Pid pid, KernelTime when, const RawStack& raw) {
 
 void StackFeed::forget(AddressSpaceId asid) {
   python_.forget(asid);
+  go_.forget(asid);
   const auto space = spaces_.find(asid);
   if (space == spaces_.end()) return;
   for (const std::uint64_t key : space->second.rules) {

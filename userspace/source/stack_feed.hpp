@@ -10,6 +10,7 @@
 
 #include "base/counters.hpp"
 #include "source/event_source.hpp"
+#include "source/go_feed.hpp"
 #include "source/jit_feed.hpp"
 #include "source/memory_map_feed.hpp"
 #include "source/python_feed.hpp"
@@ -20,11 +21,11 @@ namespace sockleak {
 class StackFeed {
  public:
   /// Borrowed map descriptors of the loaded programs, and their count of times that something was taken back.
-  struct Maps { int rules = -1; int seen = -1; int pythons = -1; std::uint32_t* rule_generation = nullptr; };
+  struct Maps { int rules = -1; int seen = -1; int pythons = -1; std::uint32_t* rule_generation = nullptr; GoFeed::Maps go; };
 
   StackFeed(ModuleStore& modules, NamedFrames& names, AddressMap& addresses, MemoryMapFeed& feed)
       : modules_(modules), addresses_(addresses), feed_(feed), python_(modules, addresses, names),
-        jit_(modules, addresses, names), compiler_(modules), unwinder_(modules, addresses, compiler_) {
+        go_(modules, addresses), jit_(modules, addresses, names), compiler_(modules), unwinder_(modules, addresses, compiler_) {
     unwinder_.use({.read = [this](Pid pid, KernelTime when, std::uint64_t address,
                                   std::span<std::byte> out) { return jit_.read_code(pid, when, address, out); },
                    .trusts = [this](Pid pid, KernelTime when, std::uint64_t pc, std::uint64_t) {
@@ -36,10 +37,16 @@ class StackFeed {
   void use(Maps maps) {
     maps_ = maps;
     python_.use({maps.pythons, maps.seen});
+    go_.use(maps.go);
   }
 
-  /// Looks for interpreters in a process of which more is mapped than before.
-  void examine(AddressSpaceId asid, Pid pid, KernelTime when) { python_.examine(asid, pid, when); }
+  /// Looks for interpreters and Go's runtime in a process of which more is mapped than before.
+  void examine(AddressSpaceId asid, Pid pid, KernelTime when) {
+    python_.examine(asid, pid, when);
+    go_.examine(asid, pid, when);
+  }
+  /// This file may be executed soon.
+  void expect(ModuleId program) { go_.expect(program); }
 
   /// An SL_STACK_SEEN or SL_STACK_MISSED record, whose stack goes to `sink`, or one of SL_PYTHON_*.
   void on_record(std::span<const std::byte> record, RecordSink& sink);
@@ -56,6 +63,7 @@ class StackFeed {
   [[nodiscard]] Counters losses() const {
     Counters losses = losses_;
     losses.merge(python_.losses());
+    losses.merge(go_.losses());
     return losses;
   }
   [[nodiscard]] std::uint64_t rules_installed() const { return rules_installed_; }
@@ -72,6 +80,7 @@ class StackFeed {
   AddressMap& addresses_;
   MemoryMapFeed& feed_;
   PythonFeed python_;
+  GoFeed go_;
   JitFeed jit_;
   RuleCompiler compiler_;
   SnapshotUnwinder unwinder_;

@@ -152,13 +152,14 @@ void Tracker::on(const SocketClosed& e) {
       left.lifetimes.add(e.time - socket.created);
     }
   }
-  if (e.how != CloseHow::kExit) touches_.erase(e.socket);
+  if (e.how != CloseHow::kExit) forget_details(e.socket);
   sockets_.erase(found);
 }
 
 void Tracker::on(const SocketDestroyed& e) {
   const auto found = sockets_.find(e.socket);
   if (found == sockets_.end()) return;  // closed before: the normal case
+  forget_details(e.socket);
   if (!found->second.unaccepted) {      // its close was lost: nobody knows how and where
     ++leave_site(found->second).closed;
     if (found->second.origin != Origin::kBeforeAttach) ++totals_.closed;

@@ -10,6 +10,7 @@
 #include "base/counters.hpp"
 #include "event/event.hpp"
 #include "stack/stack_store.hpp"
+#include "track/goroutines.hpp"
 #include "track/process_tree.hpp"
 #include "track/site.hpp"
 #include "track/socket_record.hpp"
@@ -41,6 +42,8 @@ class Tracker {
   /// Where the socket was last read or written, if that was watched; the stack by its id.
   struct LastTouch { Touch touch; StackId stack = kNoStack; };
   [[nodiscard]] const LastTouch* last_touch(SocketId socket) const;
+  /// In which goroutine it was made; nullptr = not one of Go's, or not known.
+  [[nodiscard]] const Goroutine* goroutine(SocketId socket) const { return goroutines_.find(socket); }
   [[nodiscard]] const ProcessTree& processes() const { return processes_; }
   /// What the last look beyond descriptors said of an open socket; nullptr = nothing.
   [[nodiscard]] const Plight* plight(SocketId id) const {
@@ -74,10 +77,16 @@ class Tracker {
   void on(const SnapshotHolder&);
   void on(const SnapshotEnded&);
   void on(const SocketTouched&);
+  void on(const SocketGoroutine&);
+  void on(const GoroutineAncestors&);
   void on(const SnapshotCause&);
   void on(const SnapshotLimit&);
 
   SocketRecord* find(SocketId id);
+  void forget_details(SocketId id) {
+    touches_.erase(id);
+    goroutines_.forget(id);
+  }
   SocketRecord* insert(SocketRecord record);  // nullptr: the table is full
   SocketRecord* first_sight(SocketId id, KernelTime time, const Addresses& addresses, bool unaccepted);
   static void set_state(SocketRecord& socket, TcpState to, KernelTime time);
@@ -103,6 +112,7 @@ class Tracker {
   std::unordered_map<SocketId, Plight> plights_;  // may name sockets that were closed since
   std::vector<SnapshotLimit> limits_;
   std::unordered_map<SocketId, LastTouch> touches_;
+  Goroutines goroutines_;
   Totals totals_;
   Counters counters_;
   bool session_began_ = false;

@@ -27,6 +27,7 @@ type place struct {
 
 var opened, closed, spawned place
 var repaired bool
+var goroutine int // that opens the connections, as the runtime numbers it
 
 func (p *place) here() {
 	var pcs [1]uintptr
@@ -102,8 +103,15 @@ func placeOrder(port, number int) bool {
 	return true
 }
 
+func ownGoroutine() int {
+	text, id := make([]byte, 64), 0
+	fmt.Sscanf(string(text[:runtime.Stack(text, false)]), "goroutine %d ", &id)
+	return id
+}
+
 func placeOrders(port int, result chan<- int) {
 	count := 0
+	goroutine = ownGoroutine()
 	for i := 0; i < requests; i++ {
 		if !placeOrder(port, i) {
 			count++
@@ -137,7 +145,8 @@ func main() {
 	}
 	text, _ := json.Marshal(map[string]any{
 		"program": os.Args[0][strings.LastIndexByte(os.Args[0], '/')+1:], "leaked": leaked, "created": opened.Count,
-		"origin": "connect", "created_at": opened, "closed_at": []place{closed}, "goroutine_created_at": spawned})
+		"origin": "connect", "created_at": opened, "closed_at": []place{closed}, "goroutine_created_at": spawned,
+		"goroutine": goroutine})
 	if err := os.WriteFile(truthPath, append(text, '\n'), 0o666); err != nil {
 		log.Fatal(err)
 	}

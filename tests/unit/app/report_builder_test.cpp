@@ -151,6 +151,33 @@ TEST(ReportBuilder, ListsEverySiteIfAsked) {
   EXPECT_EQ(report.sites->at(1).closed_at.at(0).stack.frames.at(0).function, "f30");
 }
 
+TEST(ReportBuilder, TellsWhichGoroutinesMadeTheSockets) {
+  test::EventBuilder story;
+  story.session_begins().stack(100, {0x10}).stack(101, {0x40}).stack(102, {0x50}).stack(103, {0x60});
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) {
+    story.opens(kApp, cookie, 100).in_goroutine(cookie, 70 + cookie, 101);
+    story.ancestors(cookie, {{cookie == 3 ? 9U : 5U, cookie == 3 ? 103U : 102U}, {1, 103}});
+  }
+  test::ToldStory told(story.exits(kApp).snapshot());
+  const Report report = told.report();
+  const ReportFinding& finding = report.findings.at(0);
+  EXPECT_EQ(finding.creators.at(0).goroutine, 0U) << "several";
+  EXPECT_EQ(finding.creators.at(0).goroutines, 3U);
+  ASSERT_TRUE(finding.goroutine_created_at);
+  EXPECT_EQ(finding.goroutine_created_at->frames.at(0).function, "f40");
+  ASSERT_EQ(finding.goroutine_ancestors.size(), 2U) << "of the most frequent way";
+  EXPECT_EQ(finding.goroutine_ancestors[0].goroutine, 5U);
+  EXPECT_TRUE(finding.goroutine_ancestors[0].exact);
+  EXPECT_EQ(finding.goroutine_ancestors[0].stack.frames.at(0).function, "f50");
+  EXPECT_FALSE(finding.caller) << "the stack itself has frames of the program";
+
+  test::EventBuilder single;
+  single.session_begins().stack(100, {0x10}).opens(kApp, 1, 100).in_goroutine(1, 77).exits(kApp).snapshot();
+  test::ToldStory one(single);
+  EXPECT_EQ(one.report().findings.at(0).creators.at(0).goroutine, 77U);
+  EXPECT_FALSE(one.report().findings.at(0).goroutine_created_at);
+}
+
 TEST(ReportBuilder, AsksForTheStacksOfFindingsOnly) {
   test::EventBuilder story = leak(3, 0);
   story.exits(kApp).snapshot();

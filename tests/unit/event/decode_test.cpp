@@ -154,6 +154,41 @@ TEST(Decode, SocketClosedHasEveryField) {
   EXPECT_EQ(event.state, TcpState::kCloseWait);
 }
 
+TEST(Decode, SocketGoroutine) {
+  auto wire = wire_of<sl_socket_goroutine>(SL_SOCKET_GOROUTINE);
+  wire.cookie = 5;
+  wire.goroutine = 77;
+  wire.parent = 6;
+  wire.created_at = 9;
+  const auto event = decoded<SocketGoroutine>(wire);
+  EXPECT_EQ(event.time, KernelTime{111});
+  EXPECT_EQ(event.socket, SocketId{5});
+  EXPECT_EQ(event.goroutine, 77U);
+  EXPECT_EQ(event.parent, 6U);
+  EXPECT_EQ(event.created_at, StackHash{9});
+}
+
+TEST(Decode, GoroutineAncestorsNeverMoreThanThereIsRoomFor) {
+  auto wire = wire_of<sl_goroutine_ancestors>(SL_GOROUTINE_ANCESTORS);
+  wire.cookie = 5;
+  wire.exact = 1;
+  wire.count = 2;
+  wire.ancestors[0] = {6, 60};
+  wire.ancestors[1] = {1, 0};
+  auto event = decoded<GoroutineAncestors>(wire);
+  EXPECT_EQ(event.socket, SocketId{5});
+  EXPECT_TRUE(event.exact);
+  ASSERT_EQ(event.ancestors.size(), 2U);
+  EXPECT_EQ(event.ancestors[0].goroutine, 6U);
+  EXPECT_EQ(event.ancestors[0].stack, StackHash{60});
+  EXPECT_EQ(event.ancestors[1].goroutine, 1U);
+  wire.count = 255;
+  wire.exact = 0;
+  event = decoded<GoroutineAncestors>(wire);
+  EXPECT_FALSE(event.exact);
+  EXPECT_EQ(event.ancestors.size(), std::size_t{SL_MAX_ANCESTORS});
+}
+
 TEST(Decode, SocketDestroyedHasEveryField) {
   auto wire = wire_of<sl_socket_destroyed>(SL_SOCKET_DESTROYED);
   wire.cookie = 7;

@@ -207,5 +207,28 @@ TEST(JsonWriter, EmitsOnlyPrintableAsciiWhateverProgramsAreCalled) {
   EXPECT_EQ(frames[0]["function"], "\x1b]0;owned\x07\n\u009b2J\uFFFD\uFFFD\uFFFD\uFFFD\u202e\"\\</script>");
 }
 
+TEST(JsonWriter, TellsOfGoroutines) {
+  Report report = sample::report();
+  ReportFinding& finding = report.findings[0];
+  const Stack statement{{sample::frame("main.main", "main.go", 9)}, false, {}};
+  EXPECT_FALSE(parsed(report)["findings"][0].contains("goroutine_created_at"));
+  finding.creators[0].goroutine = 77;
+  finding.creators[0].goroutines = 1;
+  finding.goroutine_created_at = statement;
+  finding.goroutine_ancestors = {{0, true, statement, 0}, {1, false, statement, 0}};
+  const json out = parsed(report)["findings"][0];
+  EXPECT_EQ(out["creators"][0]["goroutine"], 77);
+  EXPECT_FALSE(out["creators"][0].contains("goroutines"));
+  EXPECT_EQ(out["goroutine_created_at"]["frames"][0]["function"], "main.main");
+  ASSERT_EQ(out["goroutine_ancestors"].size(), 2U);
+  EXPECT_EQ(out["goroutine_ancestors"][0]["goroutine"], nullptr);
+  EXPECT_EQ(out["goroutine_ancestors"][0]["exact"], true);
+  EXPECT_EQ(out["goroutine_ancestors"][1]["goroutine"], 1);
+  EXPECT_EQ(out["goroutine_ancestors"][1]["exact"], false);
+  finding.creators[0].goroutine = 0;
+  finding.creators[0].goroutines = 12;
+  EXPECT_EQ(parsed(report)["findings"][0]["creators"][0]["goroutines"], 12);
+}
+
 }  // namespace
 }  // namespace sockleak

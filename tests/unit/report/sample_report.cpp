@@ -140,6 +140,9 @@ Report hostile_report() {
     stack->why = attack;
   }
   bad.listener_created_at = bad.created_at;
+  bad.goroutine_created_at = bad.created_at;
+  bad.goroutine_ancestors = {{7, true, bad.created_at, 0}};
+  bad.caller = 0;
   for (ReportSocket& s : bad.sockets) s.record.holders[0].comm = attack;
   out.actions->sockets[0].holders[0].comm = attack;
   out.actions->sockets[0].result_why = attack;

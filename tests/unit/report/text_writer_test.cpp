@@ -49,6 +49,22 @@ TEST(TextWriter, ListsWhatNoDescriptorRefersTo) {
                         "               … 1 more\n"));
 }
 
+TEST(TextWriter, NamesTheGoStatementAndTheCaller) {
+  const Report report = with([](ReportFinding& f) {
+    f.goroutine_created_at = Stack{{frame("net/http.(*Transport).queueForDial", "net/http/transport.go", 1416)}, false, {}};
+    f.goroutine_ancestors = {{0, true, {{frame("net/http.(*Transport).getConn", "net/http/transport.go", 1379)}, false, {}}, 0},
+                             {5, true, {{frame("runtime.newproc", "runtime/proc.go", 4097),
+                                         frame("main.fetch", "main.go", 20)}, false, {}}, 1}};
+    f.caller = 1;
+  });
+  const std::string brief = text(report);
+  EXPECT_EQ(row(brief, "go statement"), "go statement in  net/http.(*Transport).queueForDial  net/http/transport.go:1416");
+  EXPECT_EQ(row(brief, "called from"), "called from  main.fetch  main.go:20 · goroutine 5 · at its go statement");
+  EXPECT_EQ(row(brief, "ancestor"), "");
+  EXPECT_EQ(row(verbose(report), "ancestor"),
+            "ancestor     net/http.(*Transport).getConn  net/http/transport.go:1379 · at its go statement");
+}
+
 TEST(TextWriter, SaysWhatBecameOfLeftovers) {
   Report report = sample::clean_report();
   ReportAction done;
@@ -214,6 +230,10 @@ TEST(TextWriter, TellsThreadsApart) {
             "opened by    orders (pid 812) thread w3 ×30, orders (pid 812) thread w4 ×7");
   EXPECT_EQ(opened_by({{1, 1, "a", "", "", 9}, {2, 2, "b", "", "", 8}, {3, 3, "c", "", "", 7}, {4, 4, "d", "", "", 6}}),
             "opened by    a (pid 1) ×9, b (pid 2) ×8, c (pid 3) ×7 and 1 other");
+  EXPECT_EQ(opened_by({{812, 815, "orders", "orders", "", 37, "", "", 77, 1}}),
+            "opened by    orders (pid 812) thread 815 · goroutine 77");
+  EXPECT_EQ(opened_by({{812, 812, "orders", "orders", "", 37, "", "", 0, 12}}),
+            "opened by    orders (pid 812) · 12 goroutines");
   EXPECT_EQ(opened_by({}), "opened by    an unknown process");
 }
 

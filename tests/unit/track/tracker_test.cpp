@@ -330,6 +330,26 @@ TEST_F(TrackerTest, TimeComesFromEventsAndNeverStepsBack) {
   EXPECT_EQ(told.tracker().now(), begin + 10s);
 }
 
+TEST_F(TrackerTest, ASocketKnowsItsGoroutineUntilItIsClosed) {
+  story.stack(0x55, {0x5000}).creates(app, 7, kConnectPath).in_goroutine(7, 77, 0x55);
+  story.ancestors(7, {{6, kAcceptPath}, {1, 0}}).in_goroutine(8, 78);
+  {
+    const TrackedStory told(story);
+    const Goroutine* goroutine = told.tracker().goroutine(SocketId{7});
+    ASSERT_NE(goroutine, nullptr);
+    EXPECT_EQ(goroutine->id, 77U);
+    EXPECT_EQ(goroutine->created_at, told.stacks().find(StackHash{0x55}));
+    EXPECT_TRUE(goroutine->exact);
+    ASSERT_EQ(goroutine->ancestors.size(), 2U);
+    EXPECT_EQ(goroutine->ancestors[0].goroutine, 6U);
+    EXPECT_EQ(goroutine->ancestors[0].stack, told.stacks().find(StackHash{kAcceptPath}));
+    EXPECT_EQ(goroutine->ancestors[1].stack, kNoStack);
+    EXPECT_EQ(told.tracker().goroutine(SocketId{8}), nullptr) << "of a socket that nobody has seen";
+  }
+  const TrackedStory told(story.closes(app, 7, kClosePath));
+  EXPECT_EQ(told.tracker().goroutine(SocketId{7}), nullptr);
+}
+
 TEST(TrackerScale, AMillionClosedSocketsLeaveNothingBehind) {
   StackStore stacks;
   stacks.bind(StackHash{1}, stacks.intern({{{ModuleId{1}, 0x1000}}, WalkEnd::kComplete}));
