@@ -17,6 +17,15 @@
 #define SL_SCOPE_CGROUP 1 /* of whoever is in a cgroup2 group or below it */
 #define SL_SCOPE_ALL 2 /* of every process but sockleak */
 
+/* sl_config.types: bits of the kinds of sockets that are watched; 0 = all. */
+#define SL_TYPE_TCP 1
+#define SL_TYPE_UDP 2
+#define SL_TYPE_MPTCP 4
+#define SL_TYPE_SCTP 8
+#define SL_TYPE_RAW 16
+#define SL_TYPE_ICMP 32 /* also what ping(8) uses without privileges */
+#define SL_TYPE_OTHER 64
+
 struct sl_config {
 	__u32 follow_children; /* 1 = a target's children become targets */
 	__u32 copy_stacks; /* 0 = never ship user stack bytes (--no-snapshot) */
@@ -25,8 +34,9 @@ struct sl_config {
 	__u32 scope;
 	__u32 own_tgid;
 	__u32 cgroup_level; /* how deep below the root: 0 = the root itself */
-	__u32 padding;
+	__u32 types;
 	__u64 cgroup_id;
+	__u64 secret; /* keeps kernel addresses out of what is told */
 };
 
 #endif

@@ -11,6 +11,36 @@ static __always_inline int sl_is_inet(__u32 family)
 	return family == 2 || family == 10;
 }
 
+/* Whether sockets of this kind are watched. */
+static __always_inline int sl_is_watched(__u32 family, __u32 type, __u32 protocol)
+{
+	__u32 bit = SL_TYPE_OTHER;
+
+	if (!sl_is_inet(family))
+		return 0;
+	if (!sl_config.types)
+		return 1;
+	if (protocol == 1 || protocol == 58)
+		bit = SL_TYPE_ICMP;
+	else if (type == 3)
+		bit = SL_TYPE_RAW;
+	else if (protocol == SL_IPPROTO_TCP)
+		bit = SL_TYPE_TCP;
+	else if (protocol == 17)
+		bit = SL_TYPE_UDP;
+	else if (protocol == 132)
+		bit = SL_TYPE_SCTP;
+	else if (protocol == SL_IPPROTO_MPTCP)
+		bit = SL_TYPE_MPTCP;
+	return (sl_config.types & bit) != 0;
+}
+
+static __always_inline int sl_is_watched_sock(const struct sock *sk)
+{
+	return sl_is_watched(BPF_CORE_READ(sk, __sk_common.skc_family), BPF_CORE_READ(sk, sk_type),
+			     BPF_CORE_READ(sk, sk_protocol));
+}
+
 /* A fresh address-space id: (count on this CPU, CPU) are unique together without atomics, which 5.10 lacks. The
  * low half of the range is user space's (the processes named on the command line). */
 static __always_inline __u32 sl_new_asid(void)

@@ -6,6 +6,7 @@
 #include "emit.bpf.h"
 #include "filter.bpf.h"
 #include "read.bpf.h"
+#include "tracked.bpf.h"
 
 static __always_inline void sl_received(__u64 cookie, __s32 fd, __u8 how)
 {
@@ -34,7 +35,7 @@ static __always_inline void sl_received_fd(__u32 fd, __u8 how)
 	sk = sl_probe_sock_of_file(file);
 	if (!sk || !sl_is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
 		return;
-	sl_received(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), (__s32)fd, how);
+	sl_received(sl_probe_cookie(sk), (__s32)fd, how);
 }
 
 /* struct user_msghdr and struct cmsghdr as programs see them. */

@@ -69,7 +69,7 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	if (!task || !file)
 		return 0;
 	sk = sl_sock_of_file(file);
-	if (!sk || !sl_is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
+	if (!sk || !sl_is_watched_sock(sk))
 		return 0;
 	tgid = task->tgid;
 	if (sl_adopting) {

@@ -13,12 +13,12 @@ int sl_sock_create(struct bpf_sock *ctx)
 	struct sl_target *target = sl_current_target();
 	struct sl_socket *socket;
 
-	if (!target || !sl_is_inet(ctx->family))
+	if (!target || !sl_is_watched(ctx->family, ctx->type, ctx->protocol))
 		return 1;
 	socket = sl_new_socket(ctx);
 	if (!socket)
 		return 1;
-	socket->cookie = bpf_get_socket_cookie(ctx);
+	socket->cookie = sl_context_cookie(ctx);
 	sl_created(target, socket, ctx->family, ctx->type, ctx->protocol);
 	return 1;
 }
@@ -31,7 +31,7 @@ int sl_sock_release(struct bpf_sock *ctx)
 
 	if (!socket || socket->released)
 		return 1;
-	sl_closed(socket, bpf_get_socket_cookie(ctx), ctx->state);
+	sl_closed(socket, sl_context_cookie(ctx), ctx->state);
 	if (ctx->protocol != SL_IPPROTO_TCP)
 		sl_forget_socket(ctx); /* the others have no tcp_destroy_sock */
 	return 1;

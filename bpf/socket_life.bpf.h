@@ -82,7 +82,6 @@ static __always_inline void sl_closed(struct sl_socket *socket, __u64 cookie, __
 	sl_submit(event);
 }
 
-/* accept() on descriptor `listener_fd` returned `fd`. */
 /* `fd`: -1 = none, as in a slot of a ring. */
 static __always_inline void sl_accepted_socket(struct sock *listener, struct sock *sk, __s32 fd)
 {
@@ -90,15 +89,13 @@ static __always_inline void sl_accepted_socket(struct sock *listener, struct soc
 	struct sl_target *target;
 	__u64 stack, cookie;
 	__u32 end = 0;
-	__u16 family;
 
 	target = sl_current_target();
 	if (!target || target->joined_ns > sl_listeners_known) /* too new: if it stays open, the iterators will find it */
 		return;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (!sl_is_inet(family))
+	if (!sl_is_watched_sock(sk))
 		return;
-	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	cookie = sl_probe_cookie(sk);
 	stack = sl_user_stack(target->asid, &end);
 	sl_begin_touches(cookie, stack);
 	event = sl_reserve(sizeof(*event));
@@ -110,7 +107,7 @@ static __always_inline void sl_accepted_socket(struct sock *listener, struct soc
 		sl_count(SL_COUNTER_ACCEPT_WITHOUT_COOKIE);
 	event->listener_cookie = 0;
 	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
-		event->listener_cookie = BPF_CORE_READ(listener, __sk_common.skc_cookie.counter);
+		event->listener_cookie = sl_probe_cookie(listener);
 	event->stack = stack;
 	event->stack_end = end;
 	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
@@ -123,6 +120,7 @@ static __always_inline void sl_accepted_socket(struct sock *listener, struct soc
 		sl_tell_goroutine(cookie, target->asid);
 }
 
+/* accept() on descriptor `listener_fd` returned `fd`. */
 static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 {
 	struct sock *sk;

@@ -20,7 +20,7 @@ int BPF_PROG(sl_socket_post_create, struct socket *sock, int family, int type, i
 	if (!target)
 		return 0;
 	sk = sock->sk;
-	if (!sk)
+	if (!sk || !sl_is_watched(family, type, sk->sk_protocol))
 		return 0;
 	socket = sl_new_socket(sk);
 	if (!socket)

@@ -8,8 +8,6 @@
 
 #include "read.bpf.h"
 
-#ifdef SL_SOCKET_HASH
-
 /* A context pointer becomes a number by being read back from the stack: the verifier lets nobody do sums with it. */
 static __always_inline __u64 sl_address(const void *sk)
 {
@@ -19,6 +17,33 @@ static __always_inline __u64 sl_address(const void *sk)
 	bpf_probe_read_kernel(&address, sizeof(address), (const void *)&slot);
 	return address;
 }
+
+/* What a socket is called: its cookie. An accepted MPTCP socket has its listener's cookie (net/mptcp/protocol.c copies it),
+ * so these have numbers of our own, of 53 bits: JSON readers know no larger ones, and cookies stay below 2^52. */
+static __always_inline __u64 sl_identity(__u64 cookie, __u32 protocol, const void *sk)
+{
+	__u64 mixed;
+
+	if (protocol != SL_IPPROTO_MPTCP || !cookie)
+		return cookie;
+	mixed = (cookie ^ sl_config.secret) * 0x9E3779B97F4A7C15ull;
+	mixed = ((mixed ^ (mixed >> 29)) + sl_address(sk)) * 0x9E3779B97F4A7C15ull;
+	return (1ull << 52) | (mixed >> 12);
+}
+
+/* Of a socket that was found by probe reads; 0 = nobody has asked for its cookie yet. */
+static __always_inline __u64 sl_probe_cookie(const struct sock *sk)
+{
+	return sl_identity(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), BPF_CORE_READ(sk, sk_protocol), sk);
+}
+
+/* Of a cgroup program's context. */
+static __always_inline __u64 sl_context_cookie(struct bpf_sock *ctx)
+{
+	return sl_identity(bpf_get_socket_cookie(ctx), ctx->protocol, ctx);
+}
+
+#ifdef SL_SOCKET_HASH
 
 static __always_inline struct sl_socket *sl_find_socket(const void *sk)
 {
@@ -49,7 +74,7 @@ static __always_inline void sl_forget_socket(const void *sk)
 
 static __always_inline __u64 sl_cookie(struct sock *sk)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	return sl_identity(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), BPF_CORE_READ(sk, sk_protocol), sk);
 }
 
 /* What BPF_F_CLONE does for socket storage. Up to 6.12 the child has its listener's cookie at LISTEN -> SYN_RECV. */
@@ -95,11 +120,16 @@ static __always_inline void sl_forget_socket(void *sk)
 
 static __always_inline __u64 sl_cookie(struct sock *sk)
 {
-	return bpf_get_socket_cookie(sk);
+	return sl_identity(bpf_get_socket_cookie(sk), sk->sk_protocol, sk);
 }
 
+/* With Fast Open a child can be accepted before it is established, when only its cookie can tell which one it is. Since
+ * 6.18 it can be given one here; before that it has its listener's at this moment. */
 static __always_inline void sl_note_listening(struct sock *sk, int old_state, int new_state)
 {
+	if (new_state == SL_TCP_SYN_RECV && sk->sk_protocol == SL_IPPROTO_TCP &&
+	    !BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) && sl_find_socket(sk))
+		bpf_get_socket_cookie(sk);
 }
 
 #endif

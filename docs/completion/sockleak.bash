@@ -16,7 +16,7 @@ _sockleak() {
 
   local output="-o --format --json -T --top -q -v --no-color -h --help"
   local judging="--older -i --interval"
-  local session="-p --pid -c --cgroup --container -a --all --user --no-children -d --duration $judging --settle"
+  local session="-p --pid -c --cgroup --container -a --all -t --type --user --no-children -d --duration $judging --settle"
   session+=" --no-snapshot --hooks --ready-fd $output --record --destroy --yes --dry-run"
   case $prev in
     -p | --pid)
@@ -35,6 +35,10 @@ _sockleak() {
       ;;
     -o | --record | --from)
       compopt -o default
+      return
+      ;;
+    -t | --type)
+      mapfile -t COMPREPLY < <(compgen -W "tcp udp mptcp sctp raw icmp" -- "$cur")
       return
       ;;
     --format)

@@ -14,46 +14,7 @@ def check(program, *options):
         return outcome, harness.parse_report(outcome), json.loads(truth.read_text())
 
 
-class CheckPrograms(unittest.TestCase):
-    maxDiff = None
-
-    def assert_complete(self, report):
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
-        self.assertEqual(0, harness.counter(report, "events_lost"))
-        for name in harness.STACK_LOSSES:
-            self.assertEqual(0, harness.counter(report, name), name)
-
-    def assert_finding_is_the_truth(self, finding, truth):
-        program = truth["program"]
-        self.assertEqual("leak", finding["verdict"])
-        self.assertIn("open-at-exit", [rule["rule"] for rule in finding["rules"]])
-        self.assertEqual("tcp", finding["protocol"])
-        self.assertEqual(truth["origin"], finding["origin"])
-        self.assertEqual((truth["created"], truth["created"] - truth["leaked"], truth["leaked"]),
-                         (finding["created"], finding["closed"], finding["leaked"]), "created, closed, leaked")
-        stack = finding["created_at"]
-        self.assertEqual(harness.true_place(truth["created_at"]), harness.own_place(stack, program),
-                         harness.show(stack))
-        self.assertTrue(harness.is_whole(stack), harness.show(stack))
-        self.assertIn("main", [harness.bare(frame["function"]) for frame in stack["frames"]])
-
-        closes = [close for close in finding["closed_at"] if close["how"] == "close"]
-        self.assertCountEqual(
-            [(harness.true_place(close), close["count"]) for close in truth["closed_at"]],
-            [(harness.own_place(close["stack"], program), close["count"]) for close in closes],
-            "\n".join(harness.show(close["stack"]) for close in closes))
-        for close in closes:
-            self.assertTrue(harness.is_whole(close["stack"]), harness.show(close["stack"]))
-        if "listener_created_at" in truth:
-            self.assertEqual(harness.true_place(truth["listener_created_at"]),
-                             harness.own_place(finding["listener_created_at"], program))
-        if "touched_at" in truth:
-            self.assertEqual([(truth["leaked"], truth["touched_at"]["what"], harness.true_place(truth["touched_at"]))],
-                             [(touch["count"], touch["what"], harness.own_place(touch["stack"], program))
-                              for touch in finding["last_touched_at"]])
-        self.assertEqual(truth["leaked"], sum(creator["count"] for creator in finding["creators"]))
-        self.assertEqual(truth["leaked"], sum(finding["states"].values()), finding["states"])
-
+class CheckPrograms(harness.TruthTest):
     def test_a_leaking_program_is_named_to_the_line(self):
         for program in harness.LEAKY_PROGRAMS:
             with self.subTest(program=program):

@@ -190,11 +190,17 @@ def place(frame):
     return {"file": base_name(frame.get("file")), "line": frame.get("line"), "function": bare(frame.get("function"))}
 
 
+LIBC_CALLS = ("accept4", "close", "read", "recv", "sccp", "socket", "syscall_cp", "syscall_cp_c")  # in static programs
+
+
 def own_place(stack, program):
     """The innermost frame in the program's own module: what a reader takes for the culprit."""
     for frame in stack["frames"]:
-        if base_name(frame.get("module")) == program:
-            return place(frame)
+        if base_name(frame.get("module")) != program or (frame.get("file") or "").startswith("/rustc/"):
+            continue
+        if not frame.get("line") and bare(frame.get("function")).lstrip("_").removeprefix("libc_") in LIBC_CALLS:
+            continue
+        return place(frame)
     return None
 
 
@@ -223,3 +229,46 @@ def show(stack):
 
 def counter(report, name):
     return report["completeness"]["counters"].get(name, 0)
+
+
+class TruthTest(unittest.TestCase):
+    """A report against what the program itself says of its sockets."""
+    maxDiff = None
+
+    def assert_complete(self, report):
+        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        self.assertEqual(0, counter(report, "events_lost"))
+        for name in STACK_LOSSES:
+            self.assertEqual(0, counter(report, name), name)
+
+    def assert_finding_is_the_truth(self, finding, truth, program=None):
+        """`program`: the module that the truth's places are in, if it is not the program's own name."""
+        program = program or truth["program"]
+        self.assertEqual("leak", finding["verdict"])
+        self.assertIn("open-at-exit", [rule["rule"] for rule in finding["rules"]])
+        self.assertEqual("tcp", finding["protocol"])
+        self.assertEqual(truth["origin"], finding["origin"])
+        self.assertEqual((truth["created"], truth["created"] - truth["leaked"], truth["leaked"]),
+                         (finding["created"], finding["closed"], finding["leaked"]), "created, closed, leaked")
+        stack = finding["created_at"]
+        self.assertEqual(true_place(truth["created_at"]), own_place(stack, program),
+                         show(stack))
+        self.assertTrue(is_whole(stack), show(stack))
+        self.assertIn("main", [bare(frame["function"]) for frame in stack["frames"]])
+
+        closes = [close for close in finding["closed_at"] if close["how"] == "close"]
+        self.assertCountEqual(
+            [(true_place(close), close["count"]) for close in truth["closed_at"]],
+            [(own_place(close["stack"], program), close["count"]) for close in closes],
+            "\n".join(show(close["stack"]) for close in closes))
+        for close in closes:
+            self.assertTrue(is_whole(close["stack"]), show(close["stack"]))
+        if "listener_created_at" in truth:
+            self.assertEqual(true_place(truth["listener_created_at"]),
+                             own_place(finding["listener_created_at"], program))
+        if "touched_at" in truth:
+            self.assertEqual([(truth["leaked"], truth["touched_at"]["what"], true_place(truth["touched_at"]))],
+                             [(touch["count"], touch["what"], own_place(touch["stack"], program))
+                              for touch in finding["last_touched_at"]])
+        self.assertEqual(truth["leaked"], sum(creator["count"] for creator in finding["creators"]))
+        self.assertEqual(truth["leaked"], sum(finding["states"].values()), finding["states"])

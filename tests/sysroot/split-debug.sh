@@ -1,5 +1,5 @@
 #!/bin/sh
-# split-debug.sh KIND PROGRAM OUTPUT: a stripped copy of PROGRAM whose debug information is where KIND says.
+# split-debug.sh KIND PROGRAM OUTPUT: a copy of PROGRAM whose debug information is where, or in the form that, KIND says.
 set -eu
 kind=$1 program=$2 output=$3
 directory=$(dirname "$output") name=$(basename "$output")
@@ -21,5 +21,12 @@ case $kind in
     objcopy --strip-all --add-section .gnu_debugdata="$output.symbols.xz" "$program" "$output" ;;
   none) # no symbol but those the dynamic loader needs
     objcopy --strip-all "$program" "$output" ;;
+  dwz) # as Debian's packages: what is said twice is said once, in partial units
+    cp "$program" "$output"
+    dwz "$output" ;;
+  dwz-common) # in a file of its own (.gnu_debugaltlink), shared by two copies
+    cp "$program" "$output"
+    cp "$program" "$output.twin"
+    dwz -m "$output.common" -M "$(realpath "$output").common" "$output" "$output.twin" ;;
   *) echo "unknown kind $kind" >&2; exit 2 ;;
 esac

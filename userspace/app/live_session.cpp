@@ -161,6 +161,7 @@ Result<void> LiveSession::attach() {
   LiveOptions live;
   if (!targets_ || !targets_->is_scope()) live.pids = targets();
   if (targets_) live.scope = targets_->scope();
+  live.types = options_.types;
   live.program = program_;
   live.follow_children = options_.follow_children;
   live.copy_stacks = options_.copy_stacks;
@@ -345,6 +346,7 @@ Session LiveSession::session() const {
   Session session = new_session(options_);
   session.started_ms = started_ms_;
   if (targets_) session.target = targets_->facts();
+  for (const Protocol type : options_.types) session.target.types.emplace_back(to_string(type));
   for (const Pid pid : targets()) session.target.pids.push_back(pid.value);
   if (wait_status_) session.target.exit_status = shell_status(*wait_status_);
   for (const HookFact& fact : source_->hooks()) session.hooks.push_back({fact.need, fact.hook});

@@ -11,6 +11,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "event/event.hpp"
 #include "source/hooks.hpp"
 
 namespace sockleak {
@@ -35,6 +36,7 @@ struct Options {
   std::vector<std::string> command;  // argv after "--"
   std::string user;                  // empty = as Command decides
   bool follow_children = true;
+  std::vector<Protocol> types;       // which sockets; empty = all
 
   // Session.
   std::optional<Duration> duration;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 
@@ -45,6 +46,27 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
     }
   }
   return pids;
+}
+
+[[nodiscard]] Result<std::vector<Protocol>> types_of(const std::vector<std::string>& lists) {
+  constexpr std::array kKnown{Protocol::kTcp,  Protocol::kUdp, Protocol::kMptcp,
+                              Protocol::kSctp, Protocol::kRaw, Protocol::kIcmp};
+  std::vector<Protocol> types;
+  for (const std::string& list : lists) {
+    std::string_view rest = list;
+    while (true) {
+      const std::string_view name = rest.substr(0, rest.find(','));
+      const auto known = std::find_if(kKnown.begin(), kKnown.end(), [name](Protocol type) { return to_string(type) == name; });
+      if (name == "unix") {
+        return usage("unix sockets are not followed", "the hooks that every kernel has do not tell of their close");
+      }
+      if (known == kKnown.end()) return usage(quote(name) + " is no type of socket", "tcp, udp, mptcp, sctp, raw or icmp");
+      types.push_back(*known);
+      if (name.size() == rest.size()) break;
+      rest.remove_prefix(name.size() + 1);
+    }
+  }
+  return types;
 }
 
 [[nodiscard]] Result<std::vector<OutputChoice>> outputs_of(const RawOptions& raw) {
@@ -147,6 +169,9 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
   auto pids = pids_of(raw.pids);
   if (!pids) return tl::unexpected(pids.error());
   options.pids = std::move(*pids);
+  auto types = types_of(raw.types);
+  if (!types) return tl::unexpected(types.error());
+  options.types = std::move(*types);
   std::optional<Duration> settle;
   if (auto ok = take_duration(raw.duration, options.duration); !ok) return ok;
   if (auto ok = take_duration(raw.older, options.older); !ok) return ok;

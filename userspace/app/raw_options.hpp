@@ -11,7 +11,7 @@ namespace sockleak {
 
 /// What the user typed, before it is understood.
 struct RawOptions {
-  std::vector<std::string> pids, formats, recordings, filter;
+  std::vector<std::string> pids, types, formats, recordings, filter;
   std::string max_port_use, max_close_wait, max_ownerless;
   std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user, hooks;
   std::string cgroup, container;

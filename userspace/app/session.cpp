@@ -53,6 +53,7 @@ template <typename T>
 
 [[nodiscard]] Json target_json(const TargetFacts& target) {
   Json out{{"kind", target.kind}, {"pids", target.pids}, {"command", target.command}};
+  if (!target.types.empty()) out["types"] = target.types;
   if (!target.path.empty()) out["path"] = target.path;
   if (!target.id.empty()) out["id"] = target.id;
   if (target.exit_status) out["exit_status"] = *target.exit_status;
@@ -64,6 +65,9 @@ template <typename T>
   target.kind = text(json, "kind");
   target.path = text(json, "path");
   target.id = text(json, "id");
+  for (const Json& type : member(json, "types")) {
+    if (type.is_string()) target.types.push_back(type.get<std::string>());
+  }
   for (const Json& pid : member(json, "pids")) {
     if (pid.is_number_unsigned()) target.pids.push_back(pid.get<std::uint32_t>());
   }

@@ -43,10 +43,6 @@ constexpr std::string_view kDeleted = " (deleted)";  // d_path() appends it when
   return fs::read_symlink(path, error).string();
 }
 
-void remove_deleted(std::string& path) {
-  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
-}
-
 /// Reads fields from the front of a text; once something is not as expected, everything after it fails.
 class Fields {
  public:
@@ -158,6 +154,10 @@ void for_each_number(const fs::path& directory, Visit visit) {
 }
 
 }  // namespace
+
+void remove_deleted(std::string& path) {
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+}
 
 bool Procfs::exists(Pid pid) const {
   return ::access(of(pid).c_str(), F_OK) == 0;

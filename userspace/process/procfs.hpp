@@ -21,6 +21,9 @@ struct MapsEntry {
   std::string path;  // as the kernel prints it, octal escapes undone, " (deleted)" removed; "[vdso]"; may be empty
 };
 
+/// Takes " (deleted)" off, which the kernel appends to the name of a file that has been unlinked.
+void remove_deleted(std::string& path);
+
 class Procfs {
  public:
   explicit Procfs(std::filesystem::path root = "/proc") : root_(std::move(root)) {}

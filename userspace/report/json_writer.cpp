@@ -180,6 +180,7 @@ constexpr int kIndent = 2;
 
 [[nodiscard]] Json target_json(const TargetFacts& target) {
   Json out{{"kind", valid_utf8(target.kind)}, {"pids", target.pids}};
+  if (!target.types.empty()) out["types"] = target.types;
   if (target.kind == "container") out["id"] = valid_utf8(target.id);
   if (target.kind == "container" || target.kind == "cgroup") out["path"] = valid_utf8(target.path);
   if (target.kind != "command") return out;

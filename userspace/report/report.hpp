@@ -28,6 +28,7 @@ struct TargetFacts {
   std::vector<std::uint32_t> pids;   // of a cgroup and a container: those in it at the start
   std::string path = {};             // of the cgroup, below its hierarchy's root; for kinds "cgroup" and "container"
   std::string id = {};               // for kind "container"
+  std::vector<std::string> types = {};  // only sockets of these; empty = of all
   std::vector<std::string> command;  // argv, for kind "command"
   std::optional<int> exit_status;    // of the command, as a shell would show it; nullopt = still running
 };

@@ -38,6 +38,19 @@ constexpr Duration kSearchEvery = std::chrono::seconds(1);  // for processes tha
 
 using Ring = CPtr<ring_buffer, &ring_buffer__free>;
 
+std::uint32_t bits_of(const std::vector<Protocol>& types) {
+  std::uint32_t bits = 0;
+  for (const Protocol type : types) {
+    if (type == Protocol::kTcp) bits |= SL_TYPE_TCP;
+    if (type == Protocol::kUdp) bits |= SL_TYPE_UDP;
+    if (type == Protocol::kMptcp) bits |= SL_TYPE_MPTCP;
+    if (type == Protocol::kSctp) bits |= SL_TYPE_SCTP;
+    if (type == Protocol::kRaw) bits |= SL_TYPE_RAW;
+    if (type == Protocol::kIcmp) bits |= SL_TYPE_ICMP;
+  }
+  return bits;
+}
+
 // libbpf's own words go to the debug log; what the user needs is said by our errors.
 int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
   std::array<char, 1024> line{};
@@ -104,7 +117,7 @@ Result<void> AttachedSource::attach() {
   libbpf_set_print(log_libbpf);
   const Programs::Settings settings{.follow_children = options_.follow_children,
                                     .copy_stacks = options_.copy_stacks, .hooks = options_.hooks,
-                                    .scope = options_.scope};
+                                    .scope = options_.scope, .types = bits_of(options_.types)};
   if (auto ok = programs_.load(settings); !ok) return ok;
   stacks_feed_.use({bpf_map__fd(programs_->maps.sl_rules), bpf_map__fd(programs_->maps.sl_seen),
                     bpf_map__fd(programs_->maps.sl_pythons), &programs_->bss->sl_rule_generation,

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "event/event.hpp"
 #include "source/event_source.hpp"
 #include "source/hooks.hpp"
 #include "source/scope.hpp"
@@ -20,6 +21,7 @@ namespace sockleak {
 struct LiveOptions {
   std::vector<Pid> pids;         // processes (thread group ids) to watch
   Scope scope;                   // and whom else
+  std::vector<Protocol> types;   // which sockets; empty = all
   bool follow_children = true;
   HookSet hooks = HookSet::kAuto;
   bool watch_touches = false;    // note the last read or write of every socket, not only of suspected ones

@@ -158,6 +158,7 @@ void MemoryMapFeed::read_ring(Ring& ring, std::vector<Change>& changes) {
       constexpr std::size_t kName = kBody + 64;
       const auto* name = reinterpret_cast<const char*>(record.data()) + kName;
       if (record.size() > kName) change.entry.path.assign(name, strnlen(name, record.size() - kName));
+      remove_deleted(change.entry.path);
     } else if (header.type != PERF_RECORD_COMM && header.type != PERF_RECORD_EXIT) {
       continue;
     }

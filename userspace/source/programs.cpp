@@ -1,6 +1,7 @@
 #include "source/programs.hpp"
 
 #include <bpf/btf.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -74,6 +75,8 @@ Result<void> Programs::load(const Settings& settings) {
                  : settings.scope.kind == Scope::Kind::kCgroup ? SL_SCOPE_CGROUP
                                                                : SL_SCOPE_PROCESSES;
   config.cgroup_id = settings.scope.cgroup;
+  config.types = settings.types;
+  if (::getrandom(&config.secret, sizeof(config.secret), GRND_NONBLOCK) < 0) config.secret = ::getpid();
   config.cgroup_level = settings.scope.level;
   if (config.scope != SL_SCOPE_PROCESSES) bpf_map__set_max_entries(skeleton_->maps.sl_targets, kManyTargets);
   if (const int error = sockleak_bpf::load(skeleton_.get()); error != 0) {

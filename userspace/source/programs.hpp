@@ -26,6 +26,7 @@ class Programs {
     bool copy_stacks = true;
     HookSet hooks = HookSet::kAuto;
     Scope scope;
+    std::uint32_t types = 0;  // SL_TYPE_*; 0 = all
   };
 
   Result<void> load(const Settings& settings);

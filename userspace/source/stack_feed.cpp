@@ -142,10 +142,8 @@ void StackFeed::forget(AddressSpaceId asid) {
     bpf_map_delete_elem(maps_.rules, &key);
     installed_.erase(key);
   }
-  for (const std::uint64_t hash : space->second.hashes) {
-    bpf_map_delete_elem(maps_.seen, &hash);
-    known_.erase(hash);
-  }
+  // The hashes stay known: what the end of a process closes is told after the end, with stacks from before it.
+  for (const std::uint64_t hash : space->second.hashes) bpf_map_delete_elem(maps_.seen, &hash);
   spaces_.erase(space);
   ++*maps_.rule_generation;  // what walks remember of it is no longer good
 }

@@ -6,6 +6,7 @@
 #include <elfutils/libdw.h>
 #include <gelf.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -13,7 +14,9 @@
 #include <string_view>
 
 #include "base/handle.hpp"
+#include "stack/function_starts.hpp"
 #include "stack/go_rule.hpp"
+#include "stack/prologue_scan.hpp"
 
 namespace sockleak {
 namespace {
@@ -30,6 +33,9 @@ constexpr std::int64_t kContextPc = 168;       // rip in the ucontext at a signa
 
 // Only a program's socket paths get here, so this is a guard, not a working limit: 65 536 rules are 3 MB.
 constexpr std::size_t kMaxRules = 1u << 16;
+
+// A function without tables that makes system calls is a small wrapper: as much of it, and of its frame, is looked at.
+constexpr std::uint64_t kMaxScanned = 4096;
 
 UnwindRule rule_of(int kind, RuleSource source, std::int32_t cfa_offset = 0, std::int16_t bp_offset = 0) {
   return {.cfa_offset = cfa_offset,
@@ -167,6 +173,7 @@ struct RuleCompiler::Tables {
     if (elf == nullptr || gelf_getehdr(elf.get(), &header) == nullptr || header.e_machine != EM_X86_64) return;
     eh_frame.reset(dwarf_getcfi_elf(elf.get()));
     may_have_debug_frame = true;
+    program_entry = header.e_entry;
     go = GoTable::open(module);
   }
 
@@ -217,6 +224,8 @@ struct RuleCompiler::Tables {
   Dwarf_CFI* debug_frame = nullptr;  // belongs to dwarf
   bool may_have_debug_frame = false;
   std::unordered_map<std::uint64_t, Entry> rules;
+  FunctionStarts functions;
+  std::uint64_t program_entry = 0;
 };
 
 RuleCompiler::RuleCompiler(const ModuleStore& modules) : modules_(modules) {}
@@ -250,7 +259,61 @@ UnwindRule RuleCompiler::compile(ModuleId module, std::uint64_t address, const W
     // would pass every check and still skip a frame (seen at ld.so's _dl_runtime_resolve, whose CFA is rbx + 32).
     if (entry.finding == Tables::Finding::kInexpressible) return no_information();
   }
+  if (address == 0) return guess(modules_.get(module), address, state, copy, code);
+  if (!state.interrupted && is_outermost(modules_.get(module), tables(module).program_entry, address)) {
+    return rule_of(SL_RULE_STOP, RuleSource::kOutermost);
+  }
+  if (is_signal_return(modules_.get(module), address)) return rule_of(SL_RULE_SIGNAL, RuleSource::kLeaf);
+  if (const auto rule = scan(module, address, state, copy, code)) return *rule;
   return guess(modules_.get(module), address, state, copy, code);
+}
+
+// Where a program and a thread of musl's begin: no table says so, but the code does.
+bool RuleCompiler::is_outermost(const Module& module, std::uint64_t entry, std::uint64_t address) {
+  std::array<std::byte, 64> code{};
+  if (address > entry && address - entry < code.size() && module.read(entry, code)) {
+    if (const auto call = end_of_first_call(code); call && entry + *call == address) return true;
+  }
+  // mov %eax, %edi; xor %eax, %eax; mov $60, %al; syscall: the thread ends when its function returns
+  static constexpr std::array<unsigned char, 8> kExit{0x89, 0xc7, 0x31, 0xc0, 0xb0, 0x3c, 0x0f, 0x05};
+  return has_bytes(module, address, kExit);
+}
+
+// The function's own code, from its begin as the symbol table has it, or as the call that led there has it in a program
+// without symbols.
+std::optional<UnwindRule> RuleCompiler::scan(ModuleId id, std::uint64_t address, const WalkState& state,
+                                             const StackCopy& copy, const CodeOracle& code) {
+  const Module& module = modules_.get(id);
+  const auto scan_from = [&](std::uint64_t start, std::uint64_t end) -> ScannedCode {
+    std::array<std::byte, kMaxScanned> bytes;
+    if (start > address || address - start > bytes.size()) return {};
+    const auto part = std::span(bytes).first(std::min<std::uint64_t>(end - start, bytes.size()));
+    return module.read(start, part) ? scan_prologue(part, address - start) : ScannedCode{};
+  };
+  const auto caller_at = [&](const UnwindRule& rule) {
+    return (rule.kind == SL_RULE_BP ? state.bp : state.sp) + static_cast<std::uint64_t>(rule.cfa_offset) - 8;
+  };
+  if (const auto function = tables(id).functions.around(tables(id).elf.get(), state.interrupted ? address : address - 1)) {
+    const ScannedCode scanned = scan_from(function->start, std::max(function->end, address));
+    if (scanned.rule && valid_return_address(copy.word(caller_at(*scanned.rule)), code)) return scanned.rule;
+    // bp is another function's, or not yet or no longer this one's: to follow it would skip frames.
+    if (!scanned.frames_bp || state.interrupted) return no_information();
+    return std::nullopt;
+  }
+  const std::uint64_t bias = state.pc - address;
+  for (std::uint64_t at = state.sp; at < state.sp + kMaxScanned; at += 8) {
+    const auto word = copy.word(at);
+    if (!word) return std::nullopt;
+    std::array<std::byte, 5> call{};
+    if (*word < bias || !code.is_code(*word) || !module.read(*word - bias - call.size(), call)) continue;
+    std::int32_t distance = 0;
+    std::memcpy(&distance, call.data() + 1, sizeof distance);
+    if (call[0] != std::byte{0xe8}) continue;
+    const std::uint64_t start = *word - bias + static_cast<std::uint64_t>(std::int64_t{distance});
+    const auto rule = scan_from(start, address).rule;
+    if (rule && caller_at(*rule) == at) return rule;
+  }
+  return std::nullopt;
 }
 
 bool RuleCompiler::is_goroutine_start(ModuleId module, std::uint64_t address) {
@@ -267,8 +330,6 @@ bool RuleCompiler::is_signal_return(const Module& module, std::uint64_t address)
 // No table speaks: only what the stack copy itself bears out.
 UnwindRule RuleCompiler::guess(const Module& module, std::uint64_t address, const WalkState& state,
                                const StackCopy& copy, const CodeOracle& code) {
-  if (is_signal_return(module, address)) return rule_of(SL_RULE_SIGNAL, RuleSource::kLeaf);
-
   // The frame that entered the kernel may be frameless; then bp is its caller's and would skip one frame.
   static constexpr std::array<unsigned char, 2> kSyscall{0x0f, 0x05};
   const bool at_syscall = state.sp == copy.sp && !state.interrupted && has_bytes(module, address - 2, kSyscall);

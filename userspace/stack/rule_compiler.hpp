@@ -1,5 +1,6 @@
 // program counter -> unwind rule, from the best source there is: .eh_frame through libdw, Go's function table,
-// .debug_frame, else frame pointer or leaf rule if it holds on the stack copy at hand, else STOP. One CFI object per module, kept open.
+// .debug_frame, else the function's own code, leaf rule or frame pointer if it holds on the stack copy at hand, else
+// STOP. One CFI object per module, kept open.
 #pragma once
 
 #include <memory>
@@ -34,6 +35,9 @@ class RuleCompiler {
  private:
   struct Tables;
   Tables& tables(ModuleId module);
+  static bool is_outermost(const Module& module, std::uint64_t entry, std::uint64_t address);
+  std::optional<UnwindRule> scan(ModuleId id, std::uint64_t address, const WalkState& state, const StackCopy& copy,
+                                 const CodeOracle& code);
   static UnwindRule guess(const Module& module, std::uint64_t address, const WalkState& state, const StackCopy& copy,
                           const CodeOracle& code);
   const ModuleStore& modules_;

@@ -100,6 +100,8 @@ bool is_libc_function(string_view function) {
                                                              "recvmsg",
                                                              "res_context_query",
                                                              "res_context_send",
+                                                             "restore_rt",
+                                                             "sccp",
                                                              "sendmsg",
                                                              "shutdown",
                                                              "socket",
@@ -108,6 +110,8 @@ bool is_libc_function(string_view function) {
                                                              "syscall",
                                                              "syscall_cancel",
                                                              "syscall_cancel_arch",
+                                                             "syscall_cp",
+                                                             "syscall_cp_c",
                                                              "vfork",
                                                              "write"});
   static_assert(std::ranges::is_sorted(kNames));

@@ -124,7 +124,8 @@ void Tracker::on(const StateChanged& e) {
   }
   set_listener(*socket, e.listener);
   update(*socket, e.addresses, e.netns);
-  const bool connected = e.to == TcpState::kSynSent || (e.from == TcpState::kSynSent && e.to == TcpState::kEstablished);
+  // Also one that was refused. The kernel side does not tell of the beginning.
+  const bool connected = e.to == TcpState::kSynSent || e.from == TcpState::kSynSent;
   if (connected && socket->origin == Origin::kSocket) set_origin(*socket, Origin::kConnect);
   set_state(*socket, e.to, e.time);
 }

@@ -129,6 +129,12 @@ TEST(Options, TakeAScopeAsTheTarget) {
   EXPECT_TRUE(understood({"trace", "--all"}).all);
 }
 
+TEST(Options, TakeTypesOfSockets) {
+  EXPECT_THAT(understood({"trace", "-a", "-t", "tcp,mptcp", "--type", "icmp"}).types,
+              ElementsAre(Protocol::kTcp, Protocol::kMptcp, Protocol::kIcmp));
+  EXPECT_THAT(understood({"trace", "-a"}).types, IsEmpty());
+}
+
 TEST(Options, TakeRecordings) {
   const Options options = understood({"report", "a.slk", "b.slk", "--older", "1m", "-v"});
   EXPECT_EQ(options.subcommand, Subcommand::kReport);
@@ -189,6 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{{"trace", "-p", "99999999"}, "99999999"}, RefusedCase{{"trace", "7"}, "'7'"},
         RefusedCase{{"trace", "-p", "7", "--", "true"}, "only one of"},
         RefusedCase{{"trace", "-c", "x", "-a"}, "only one of"},
+        RefusedCase{{"trace", "-a", "-t", "tcp,"}, "''"}, RefusedCase{{"trace", "-a", "-t", "unix"}, "not followed"},
         RefusedCase{{"trace", "--container", "web"}, "'web'"},
         RefusedCase{{"trace", "--container", "ab", "--no-children"}, "--no-children"}, RefusedCase{{"trace", "--"}, "no command"},
         RefusedCase{{"trace", "-p", "7", "--user", "x"}, "--user"},

@@ -21,6 +21,7 @@ TEST(Session, SurvivesItsJson) {
   session.target.exit_status = 7;
   session.target.path = "/docker/3f2a";
   session.target.id = "3f2a";
+  session.target.types = {"tcp", "udp"};
   session.names.put({Pid{812}, 5}, {"orders", "/srv/orders", "/docker/3f2a"});
   const std::string json = session_json(session);
   const Session again = parse_session(json);
@@ -37,6 +38,7 @@ TEST(Session, SurvivesItsJson) {
   EXPECT_EQ(*again.names.find({Pid{812}, 5}), (ProcessName{"orders", "/srv/orders", "/docker/3f2a"}));
   EXPECT_EQ(again.target.path, "/docker/3f2a");
   EXPECT_EQ(again.target.id, "3f2a");
+  EXPECT_THAT(again.target.types, ElementsAre("tcp", "udp"));
   EXPECT_EQ(again.names.find({Pid{812}, 6}), nullptr) << "a reused pid is another process";
 }
 

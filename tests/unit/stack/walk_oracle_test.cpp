@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -47,7 +48,9 @@ class Comparison {
     for (const MapsLine& line : lines_) {
       const bool file = line.path.starts_with('/');
       ModuleId module = ModuleStore::kUnknown;
-      if (file) module = modules_.add(line.path, UniqueFd(::open(line.path.c_str(), O_RDONLY | O_CLOEXEC)));
+      const std::string bare = line.path + ".bare";  // what we shall read in its place
+      const std::string& path = file && std::filesystem::exists(bare) ? bare : line.path;
+      if (file) module = modules_.add(path, UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)));
       map_.map(kPid, now_, {line.start, line.end, line.offset, module});
     }
   }
@@ -65,7 +68,7 @@ class Comparison {
     const auto mine = unwinder_.walk(kPid, now_, copy, 500, [&](std::uint64_t, const UnwindRule& rule) {
       ++tally.kinds[rule.kind];
       const auto source = static_cast<RuleSource>(rule.source);
-      guessed |= source == RuleSource::kFramePointer || source == RuleSource::kLeaf;
+      guessed |= source == RuleSource::kFramePointer || source == RuleSource::kLeaf || source == RuleSource::kPrologue;
     });
     auto truth = oracle_->walk(snapshot);
     ++tally.compared;
@@ -79,6 +82,7 @@ class Comparison {
     if (truth.frames.empty() || truth.frames[0] != r.rip)
       return report("libdw has no first frame", snapshot, frames, truth);
     truth.frames.erase(truth.frames.begin());
+    if (!truth.complete && !truth.frames.empty() && truth.frames.back() == 0) truth.frames.pop_back();  // its guess
     const std::size_t both = std::min(frames.size(), truth.frames.size());
     if (!std::equal(frames.begin(), frames.begin() + static_cast<std::ptrdiff_t>(both), truth.frames.begin())) {
       return report("frames differ", snapshot, frames, truth);
@@ -140,12 +144,19 @@ std::string subject(const std::string& name) {
   return std::string(SOCKLEAK_SUBJECTS) + "/subject_" + name;
 }
 
+/// How many stacks of each program are compared. A run over many is a test of its own (label `oracle`).
+unsigned long wanted_stacks() {
+  const char* text = std::getenv("SOCKLEAK_ORACLE_STACKS");
+  return text == nullptr ? 1300 : std::strtoul(text, nullptr, 10);
+}
+
 class SubjectWalk : public testing::TestWithParam<const char*> {};
 
 TEST_P(SubjectWalk, EqualsLibdwAtSystemCalls) {
   const std::string program_path = subject(GetParam());
   if (!std::filesystem::exists(program_path)) GTEST_SKIP() << "does not link here";
-  TracedProgram program({program_path, "7", "1300"});
+  const unsigned long wanted = wanted_stacks();
+  TracedProgram program({program_path, "7", std::to_string(wanted)});
   if (!program.started()) GTEST_SKIP() << "ptrace is refused here";
   Comparison comparison(program);
   while (const auto snapshot = program.next_system_call({SYS_getppid, SYS_socket})) {
@@ -153,9 +164,9 @@ TEST_P(SubjectWalk, EqualsLibdwAtSystemCalls) {
     if (!comparison.compare(*snapshot, false)) FAIL();
   }
   comparison.print(GetParam());
-  EXPECT_GE(comparison.tally.compared, 1300u);
+  EXPECT_GE(comparison.tally.compared, wanted);
   EXPECT_EQ(comparison.tally.unverified, 0u);
-  if (std::string_view(GetParam()) == "no_tables") {
+  if (std::string_view(GetParam()).starts_with("no_tables")) {
     EXPECT_GT(comparison.tally.guessed, 0u);
   } else {
     EXPECT_EQ(comparison.tally.flagged, 0u);
@@ -184,14 +195,16 @@ TEST_P(SubjectWalk, EqualsLibdwAtEveryInstruction) {
 
 INSTANTIATE_TEST_SUITE_P(Builds, SubjectWalk,
                          testing::Values("frameless", "frame_pointer", "unoptimized", "realigned", "debug_frame",
-                                         "no_tables", "static", "static_pie"),
+                                         "no_tables", "no_tables_frameless", "static", "static_pie"),
                          [](const auto& parameter) { return std::string(parameter.param); });
 
 TEST(SystemProgramWalk, EqualsLibdwAtEverySystemCall) {
+  // Each round of theirs is two system calls at least.
+  const std::string rounds = std::to_string(wanted_stacks() / 2);
   const std::vector<std::vector<std::string>> programs{
-      {"/usr/bin/python3", "-c", "import json, socket\nfor i in range(300): socket.socket().close()"},
-      {"/usr/bin/perl", "-e", "for (1..300) { getppid(); -e '/'; } sort { -e '/'; $a <=> $b } 3, 1, 2"},
-      {"/bin/bash", "-c", "for i in 1 2 3 4 5 6 7 8; do test -e / ; x=$(echo $i); done"},
+      {"/usr/bin/python3", "-c", "import json, socket\nfor i in range(" + rounds + "): socket.socket().close()"},
+      {"/usr/bin/perl", "-e", "for (1.." + rounds + ") { getppid(); -e '/'; } sort { -e '/'; $a <=> $b } 3, 1, 2"},
+      {"/bin/bash", "-c", "for ((i = 0; i < " + rounds + "; ++i)); do test -e /; test -e /tmp; done; x=$(echo $i)"},
   };
   bool any = false;
   for (const auto& arguments : programs) {

@@ -62,6 +62,20 @@ TEST_F(TrackerTest, SynSentAloneMakesAConnect) {
   EXPECT_EQ(TrackedStory(story).socket(7)->origin, Origin::kConnect);
 }
 
+/// As the kernel side tells it: without the beginning.
+TEST_F(TrackerTest, ARefusedConnectIsOne) {
+  story.creates(app, 7, kConnectPath).state(7, TcpState::kSynSent);
+  const std::size_t refusal = story.items().size();
+  story.state(7, TcpState::kClose);
+  EventBuilder untold;
+  untold.creates(app, 7, kConnectPath);
+  TrackedStory told(untold);
+  told.hear(story, refusal);
+  EXPECT_EQ(told.socket(7)->origin, Origin::kConnect);
+  EXPECT_EQ(told.socket(7)->state, TcpState::kClose);
+  EXPECT_EQ(told.tracker().totals().created, 1U);
+}
+
 TEST_F(TrackerTest, AListenerStaysASocket) {
   story.creates(app, 2, kListenPath).listens(2);
   const TrackedStory told(story);
@@ -94,7 +108,7 @@ TEST_F(TrackerTest, WhatIsClosedWasAcceptedAlthoughNobodySawIt) {
 }
 
 TEST_F(TrackerTest, WhatOnlyTheExitClosesIsLeftOpenByWhoLivedBeforeItArrived) {
-  const test::Actor young = {901, 901, 10'000'000'000, "late"};
+  const test::Actor young = {901, 901, 1ULL << 60, "late"};
   story.creates(app, 2, kListenPath).listens(2).after(1s).arrives(3, 2).arrives(4, 2).after(1ms);
   story.closes(app, 3, 0, CloseHow::kExit).closes(young, 4, 0, CloseHow::kExit);
   const TrackedStory told(story);

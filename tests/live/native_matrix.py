@@ -1,0 +1,131 @@
+"""`sockleak check` and `trace` on one native program in every form that decides how its stacks are walked and named: how
+it was linked, where its debug information is, over what kind of frames the call goes, and what became of its file. The
+leaking call, the siblings' close and the last touch are the program's truth to the line, or the report says why not."""
+
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+import unittest
+
+import harness
+
+NATIVE = harness.PROGRAMS / "native"
+
+# build -> the Debian packages without which it is not there
+LINKED = {"static": None, "static_pie": None, "musl": "musl-tools", "rust": "rustc", "rust_abort": "rustc"}
+DEBUG = {"split": None, "plain.link": None, "rust.dwz": "dwz rustc", "plain.dwz-common": "dwz", "packaged": "binutils"}
+# Functions and no lines.
+LINELESS = {"no_tables": None, "plain.mini": "xz-utils"}
+PATHS = ("realigned", "forced", "variable", "signal")
+PARTLY = ("deep", "sigaltstack")
+
+IN_MEMORY = """
+import os, sys
+memory = os.memfd_create("hidden")
+os.write(memory, open(sys.argv[1], "rb").read())
+os.execve(memory, ["hidden", *sys.argv[2:]], os.environ)
+"""
+IN_OTHER_MOUNTS = 'mount -t tmpfs none "$1" && cp "$2" "$1/hidden" && file=$1/hidden && shift 2 && exec "$file" "$@"'
+
+
+class Case:
+    """One start of the program: by what command, and the name of the module that its places are in."""
+
+    def __init__(self, name, command, module, has_lines=True):
+        self.name, self.command, self.module, self.has_lines = name, command, module, has_lines
+
+
+def built(builds, **options):
+    cases = []
+    for build, packages in builds.items():
+        if (NATIVE / build).exists():
+            cases.append(Case(build, [NATIVE / build], build, **options))
+        else:
+            print(f"skipped: {build} is not there: install {packages}")
+    return cases
+
+
+def check_all(cases, *options):
+    """All cases under one sockleak, one after the other. -> outcome, report, truths in the order of the cases"""
+    with harness.scratch() as directory:
+        script = ""
+        for number, case in enumerate(cases):
+            command = [*case.command, *options, "--truth", directory / f"{number}.json"]
+            script += shlex.join(map(str, command)) + f" || echo {shlex.quote(case.name)} failed >&2\n"
+        (directory / "all.sh").write_text(script)
+        outcome = harness.run(harness.SOCKLEAK, "check", "--json", "-v", "--", "/bin/sh", directory / "all.sh")
+        try:
+            truths = [json.loads((directory / f"{number}.json").read_text()) for number in range(len(cases))]
+        except FileNotFoundError as error:
+            raise AssertionError(f"no truth: {error}\n{outcome.stderr.decode()}") from None
+        return outcome, harness.parse_report(outcome), truths
+
+
+def without_lines(truth):
+    """The truth as far as a program without line numbers can be asked for it."""
+    if isinstance(truth, dict):
+        return {key: without_lines(value) for key, value in truth.items() if key not in ("line", "file")} | (
+            {"file": "", "line": None} if "line" in truth else {})
+    return [without_lines(value) for value in truth] if isinstance(truth, list) else truth
+
+
+def made_by(report, pid):
+    return [finding for finding in report["findings"] if pid in [creator["pid"] for creator in finding["creators"]]]
+
+
+class NativeMatrix(harness.TruthTest):
+    def assert_all(self, cases):
+        """Every leaking variant is named as its truth says, every repaired one is clean."""
+        outcome, report, truths = check_all(cases)
+        self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
+        for case, truth in zip(cases, truths):
+            with self.subTest(case=case.name):
+                findings = made_by(report, truth["pid"])
+                self.assertEqual(1, len(findings), "\n\n".join(harness.show(f["created_at"]) for f in findings))
+                self.assert_finding_is_the_truth(findings[0], truth if case.has_lines else without_lines(truth),
+                                                 case.module)
+        self.assert_complete(report)
+        self.assertEqual(sum(truth["leaked"] for truth in truths), report["totals"]["leaked"])
+        self.assert_clean(cases)
+
+    def assert_clean(self, cases):
+        outcome, report, _ = check_all(cases, "--repaired")
+        self.assertEqual(0, outcome.returncode, outcome.stderr.decode())
+        self.assertEqual([], report["findings"])
+
+    def test_however_it_was_made_and_started(self):
+        with harness.scratch() as directory:
+            mounts = directory / "mounts"
+            mounts.mkdir()
+            plain = NATIVE / "plain"
+            self.assert_all([
+                *built(LINKED), *built(DEBUG), *built(LINELESS, has_lines=False),
+                *(Case(path, [plain, "--through", path], "plain") for path in PATHS),
+                Case("memfd", [sys.executable, "-c", IN_MEMORY, plain], "memfd:hidden"),
+                Case("other mounts", ["unshare", "-m", "sh", "-c", IN_OTHER_MOUNTS, "sh", mounts, plain], "hidden")])
+
+    def test_what_is_not_seen_to_the_end_is_marked(self):
+        """The first stack on each path is told from a copy of a part of it, or is longer than is ever walked."""
+        cases = [Case(path, [NATIVE / "plain", "--through", path], "plain") for path in PARTLY]
+        outcome, report, truths = check_all(cases)
+        self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
+        for case, truth in zip(cases, truths):
+            with self.subTest(case=case.name):
+                findings = made_by(report, truth["pid"])
+                self.assertEqual(truth["leaked"], sum(finding["leaked"] for finding in findings))
+                for finding in findings:
+                    stack = finding["created_at"]
+                    self.assertEqual(harness.true_place(truth["created_at"]), harness.own_place(stack, "plain"))
+                    self.assertTrue(harness.is_whole(stack) or (stack["truncated"] and stack["why"]), harness.show(stack))
+                    if case.name == "deep":
+                        self.assertTrue(stack["truncated"])
+        self.assertIn("the depth limit was reached", [f["created_at"]["why"] for f in made_by(report, truths[0]["pid"])])
+        self.assert_clean(cases)
+
+
+if __name__ == "__main__":
+    harness.main()
