@@ -109,7 +109,13 @@ def root_directory():
 
 
 def children(pid):
-    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    """Of all its threads."""
+    return [int(child) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text(encoding="ascii").split()]
+
+
+def processes(group):
+    return [int(pid) for pid in (group / "cgroup.procs").read_text(encoding="ascii").split()]
 
 
 def in_container(setup, command):
