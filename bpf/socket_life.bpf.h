@@ -82,20 +82,16 @@ static __always_inline void sl_closed(struct sl_socket *socket, __u64 cookie, __
 	sl_submit(event);
 }
 
-/* accept() on descriptor `listener_fd` returned `fd`. */
-static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
+/* `fd`: -1 = none, as in a slot of a ring. */
+static __always_inline void sl_accepted_socket(struct sock *listener, struct sock *sk, __s32 fd)
 {
 	struct sl_socket_accepted *event;
-	struct sock *sk, *listener;
 	struct sl_target *target;
 	__u64 stack, cookie;
 	__u32 end = 0;
 
 	target = sl_current_target();
 	if (!target || target->joined_ns > sl_listeners_known) /* too new: if it stays open, the iterators will find it */
-		return;
-	sk = sl_sock_of_fd(fd);
-	if (!sk)
 		return;
 	if (!sl_is_watched_sock(sk))
 		return;
@@ -110,19 +106,30 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	if (!cookie && !sl_adopting) /* while adopting, the iterators will find it */
 		sl_count(SL_COUNTER_ACCEPT_WITHOUT_COOKIE);
 	event->listener_cookie = 0;
-	listener = sl_sock_of_fd(listener_fd);
 	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
 		event->listener_cookie = sl_probe_cookie(listener);
 	event->stack = stack;
 	event->stack_end = end;
 	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	event->fd = (__s32)fd;
+	event->fd = fd;
 	event->padding = 0;
 	sl_probe_tuple(&event->tuple, sk);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	sl_submit(event);
 	if (cookie)
 		sl_tell_goroutine(cookie, target->asid);
+}
+
+/* accept() on descriptor `listener_fd` returned `fd`. */
+static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
+{
+	struct sock *sk;
+
+	if (!sl_current_target())
+		return;
+	sk = sl_sock_of_fd(fd);
+	if (sk)
+		sl_accepted_socket(sl_sock_of_fd(listener_fd), sk, (__s32)fd);
 }
 
 #endif
