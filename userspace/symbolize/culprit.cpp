@@ -221,7 +221,7 @@ bool is_runtime_frame(const Frame& frame) {
   if (frame.kind == FrameKind::kKernel) return true;
   // Python, Java and Node frames are the program's although they run in the interpreter's module.
   const bool native = frame.kind == FrameKind::kNative || frame.kind == FrameKind::kGo;
-  if (native && (is_runtime_module(frame.module) || is_client_library(frame.module))) return true;
+  if (native && is_runtime_module(frame.module)) return true;
   if (is_runtime_source(frame) || is_go_runtime(frame)) return true;
   if (has_lines(frame) || !native) return false;
   // '<' begins only Rust's names: "<std::net::tcp::TcpStream>::connect".
@@ -245,7 +245,9 @@ std::size_t culprit_frame(const Stack& stack) {
     // The system call's wrapper, of a static libc that was built with lines.
     return &frame != &frames.front() || frame.inlined || !is_libc_function(frame.function);
   };
-  const auto found = std::ranges::find_if(frames, is_culprit);
+  const auto is_caller = [&](const Frame& frame) { return is_culprit(frame) && !is_client_library(frame.module); };
+  auto found = std::ranges::find_if(frames, is_caller);
+  if (found == frames.end()) found = std::ranges::find_if(frames, is_culprit);
   return found == frames.end() ? 0 : static_cast<std::size_t>(found - frames.begin());
 }
 
