@@ -164,55 +164,33 @@ int sl_scan_files(struct bpf_iter__task_file *ctx)
 struct sl_slots {
 	struct task_struct *task;
 	struct io_ring_ctx *ring;
-	void *table;
-	__u32 by_node;
+	struct sl_slot_table table;
 };
 
 static long sl_scan_slot(__u32 index, void *context)
 {
 	struct sl_slots *slots = context;
-	unsigned long file = 0;
 
-	if (slots->by_node) {
-		struct io_rsrc_node *node = NULL;
-
-		bpf_probe_read_kernel(&node, sizeof(node), (void **)slots->table + index);
-		if (node)
-			file = BPF_CORE_READ(node, file_ptr);
-	} else {
-		bpf_probe_read_kernel(&file, sizeof(file), (unsigned long *)slots->table + index);
-	}
-	/* The lowest bits are flags (io_uring/filetable.h). */
-	sl_report_file((struct file *)(file & ~7UL), slots->task, SL_VIA_IO_URING_SLOT, (__u64)slots->ring, index);
+	sl_report_file(sl_file_in_slot(&slots->table, index), slots->task, SL_VIA_IO_URING_SLOT, (__u64)slots->ring, index);
 	return 0;
 }
 
 SEC("iter/task_file")
 int sl_scan_rings(struct bpf_iter__task_file *ctx)
 {
-	struct io_ring_ctx___files *older;
 	struct task_struct *task = ctx->task;
 	struct sl_slots slots = {};
 	struct file *file = ctx->file;
 	struct io_ring_ctx *ring;
-	__u32 count;
 
 	if (!task || !file || (__u32)task->tgid == sl_self || (__u64)file->f_op != sl_ring_operations)
 		return 0;
 	slots.task = task;
 	ring = file->private_data;
 	slots.ring = ring;
-	if (bpf_core_field_exists(((struct io_file_table___files *)0)->files)) {
-		older = (struct io_ring_ctx___files *)ring;
-		slots.table = BPF_CORE_READ(older, file_table.files);
-		count = BPF_CORE_READ(older, nr_user_files);
-	} else {
-		slots.by_node = 1;
-		slots.table = BPF_CORE_READ(ring, file_table.data.nodes);
-		count = BPF_CORE_READ(ring, file_table.data.nr);
-	}
-	if (slots.table)
-		bpf_loop(count, sl_scan_slot, &slots, 0);
+	sl_slots_of_ring(&slots.table, ring);
+	if (slots.table.slots)
+		bpf_loop(slots.table.count, sl_scan_slot, &slots, 0);
 	return 0;
 }
 

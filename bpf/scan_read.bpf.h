@@ -69,16 +69,7 @@ struct callback_head___5 {
 struct io_kiocb___task {
 	struct task_struct *task; /* until f03baece0868 (6.13) */
 } __attribute__((preserve_access_index));
-struct io_fixed_file {
-	unsigned long file_ptr;
-} __attribute__((preserve_access_index));
-struct io_file_table___files {
-	struct io_fixed_file *files; /* until 3597f2786b68 (6.13) */
-} __attribute__((preserve_access_index));
-struct io_ring_ctx___files {
-	struct io_file_table___files file_table;
-	unsigned int nr_user_files;
-} __attribute__((preserve_access_index));
+#include "ring_slots.bpf.h"
 
 static __always_inline __u8 sl_protocol(__u32 protocol)
 {

@@ -82,11 +82,10 @@ static __always_inline void sl_closed(struct sl_socket *socket, __u64 cookie, __
 	sl_submit(event);
 }
 
-/* accept() on descriptor `listener_fd` returned `fd`. */
-static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
+/* `fd`: -1 = none, as in a slot of a ring. */
+static __always_inline void sl_accepted_socket(struct sock *listener, struct sock *sk, __s32 fd)
 {
 	struct sl_socket_accepted *event;
-	struct sock *sk, *listener;
 	struct sl_target *target;
 	__u64 stack, cookie, listener_cookie = 0;
 	__u32 end = 0;
@@ -94,13 +93,9 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	target = sl_current_target();
 	if (!target)
 		return;
-	sk = sl_sock_of_fd(fd);
-	if (!sk)
-		return;
 	if (!sl_is_watched_sock(sk))
 		return;
 	cookie = sl_probe_cookie(sk);
-	listener = sl_sock_of_fd(listener_fd);
 	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
 		listener_cookie = sl_probe_cookie(listener);
 	/* Of a process that has just joined: from a listener that is not tracked yet. If it stays open, the iterators find it. */
@@ -119,13 +114,25 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 	event->stack = stack;
 	event->stack_end = end;
 	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	event->fd = (__s32)fd;
+	event->fd = fd;
 	event->padding = 0;
 	sl_probe_tuple(&event->tuple, sk);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	sl_submit(event);
 	if (cookie)
 		sl_tell_goroutine(cookie, target->asid);
+}
+
+/* accept() on descriptor `listener_fd` returned `fd`. */
+static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
+{
+	struct sock *sk;
+
+	if (!sl_current_target())
+		return;
+	sk = sl_sock_of_fd(fd);
+	if (sk)
+		sl_accepted_socket(sl_sock_of_fd(listener_fd), sk, (__s32)fd);
 }
 
 #endif

@@ -126,6 +126,31 @@ class NativeMatrix(harness.TruthTest):
         self.assertIn("the depth limit was reached", [f["created_at"]["why"] for f in made_by(report, truths[0]["pid"])])
         self.assert_clean(cases)
 
+    def test_libraries_at_one_address_are_told_apart(self):
+        """One call path by its addresses, and another library each time: two of the same frames, one of a larger one."""
+        libraries = [NATIVE / f"plugin_{name}.so" for name in ("left", "right", "wide")]
+        for repaired in (False, True):
+            with self.subTest(repaired=repaired):
+                case = Case("plugins", [NATIVE / "plugins", *libraries], "plugins")
+                outcome, report, (truth,) = check_all([case], *(["--repaired"] if repaired else []))
+                self.assertTrue(truth["same_place"], "the loader has put them apart")
+                self.assertEqual(0 if repaired else 1, outcome.returncode, outcome.stderr.decode())
+                self.assertTrue(report["completeness"]["complete"], report["completeness"])
+                found = {}
+                for site in report["sites"]:
+                    stack = site["created_at"]
+                    own = next(frame for frame in stack["frames"] if "plugin_" in (frame["module"] or ""))
+                    library = harness.base_name(own["module"])
+                    self.assertEqual(f"plugin_{own['function'].removeprefix('open_')}.so", library, harness.show(stack))
+                    self.assertTrue(harness.is_whole(stack) or stack["why"], harness.show(stack))
+                    entry = found.setdefault(library, {"library": library, "created": 0, "leaked": 0})
+                    entry["created"] += site["created"]
+                    entry["leaked"] += sum(finding["leaked"] for finding in report["findings"]
+                                           if finding["created_at"] == stack)
+                self.assertCountEqual([{key: entry[key] for key in ("library", "created", "leaked")}
+                                       for entry in truth["libraries"]], found.values())
+                print("cut where the rules may have been another library's:", harness.counter(report, "stacks_insane"))
+
 
 if __name__ == "__main__":
     harness.main()

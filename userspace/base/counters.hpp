@@ -32,6 +32,7 @@ namespace sockleak {
   X(go_runtimes_unknown, 0, "Go programs of a release whose goroutines are not known")                          \
   X(modules_unreadable, 0, "modules that could not be opened")                                                \
   X(accepts_without_cookie, 1, "accepted sockets that had no identity yet")                                   \
+  X(accepts_unseen, 0, "accepted sockets of which only the close was seen")                                   \
   X(compat_tasks, 0, "32-bit tasks, whose stacks are not walked")                                             \
   X(records_malformed, 1, "records that could not be decoded")                                                \
   X(records_unknown, 0, "records of an unknown type, skipped")                                                \

@@ -261,7 +261,14 @@ UniqueFd Procfs::open_mapping(Pid pid, const MapsEntry& entry) const {
   std::array<char, 40> range;
   std::snprintf(range.data(), range.size(), "%llx-%llx", static_cast<unsigned long long>(entry.start),
                 static_cast<unsigned long long>(entry.end));
-  if (UniqueFd fd = open_regular(of(pid) / "map_files" / range.data(), nullptr); fd.valid()) return fd;
+  if (UniqueFd fd = open_regular(of(pid) / "map_files" / range.data(), nullptr); fd.valid()) {
+    // By now another library may be mapped there. It has another name, or is at least not the file that we look for.
+    std::string target = read_link("/proc/self/fd/" + std::to_string(fd.get()));
+    remove_deleted(target);
+    struct stat file {};
+    if (fs::path(target).filename() == fs::path(entry.path).filename()) return fd;
+    if (::fstat(fd.get(), &file) == 0 && same_file(file, entry)) return fd;
+  }
   if (!entry.path.starts_with('/')) return {};
   if (UniqueFd fd = open_regular(of(pid) / "root" / entry.path.substr(1), &entry); fd.valid()) return fd;
   return open_regular(entry.path, &entry);

@@ -54,6 +54,8 @@ const std::vector<Hook>& all_hooks() {
       {"accept", "fexit/__sys_accept4", HookKind::kFexit, "__sys_accept4", "sl_sys_accept4", ""},
       {"accept", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit",
        "about 75 ns on every system call of the machine while attached"},
+      {"ring", "tp_btf/io_uring_complete", HookKind::kTracingBtf, "io_uring_complete", "sl_io_uring_complete", "",
+       Build::kFull, HookUse::kIfThere},
       {"receive", "fentry/security_file_receive", HookKind::kFentry, "security_file_receive", "sl_file_receive", "",
        Build::kFull},
       {"receive", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", "the same program as for accept"},
@@ -62,12 +64,12 @@ const std::vector<Hook>& all_hooks() {
       {"state", "tp_btf/inet_sock_set_state", HookKind::kTracingBtf, "inet_sock_set_state", "sl_inet_sock_set_state",
        ""},
       {"read", "tp_btf/sock_recv_length", HookKind::kTracingBtf, "sock_recv_length", "sl_sock_recv_length",
-       kTouchCost, Build::kBoth, true},
-      {"read", "fexit/inet_recvmsg", HookKind::kFexit, "inet_recvmsg", "sl_inet_recvmsg", kTouchCost, Build::kBoth, true},
+       kTouchCost, Build::kBoth, HookUse::kOnDemand},
+      {"read", "fexit/inet_recvmsg", HookKind::kFexit, "inet_recvmsg", "sl_inet_recvmsg", kTouchCost, Build::kBoth, HookUse::kOnDemand},
       {"write", "tp_btf/sock_send_length", HookKind::kTracingBtf, "sock_send_length", "sl_sock_send_length",
-       kTouchCost, Build::kBoth, true},
+       kTouchCost, Build::kBoth, HookUse::kOnDemand},
       {"write", "fexit/inet_sendmsg", HookKind::kFexit, "inet_sendmsg", "sl_inet_sendmsg", kTouchCost, Build::kBoth,
-       true},
+       HookUse::kOnDemand},
       {"fork", "tp_btf/sched_process_fork", HookKind::kTracingBtf, "sched_process_fork", "sl_sched_process_fork", ""},
       {"exec", "tp_btf/sched_process_exec", HookKind::kTracingBtf, "sched_process_exec", "sl_sched_process_exec", ""},
       {"exit", "tp_btf/sched_process_exit", HookKind::kTracingBtf, "sched_process_exit", "sl_sched_process_exit", ""},
@@ -135,7 +137,7 @@ Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kern
     if (!chosen.empty() && same_need(chosen.back(), *hook)) continue;  // served
     const auto next = hook + 1;
     const bool last = next == candidates.end() || !same_need(*hook, *next);
-    if (hook->on_demand) {
+    if (hook->use != HookUse::kAlways) {
       if (!try_hook(*hook, kernel_types, cgroup_fd)) continue;
     } else if (!last) {
       if (set == HookSet::kFallback) continue;

@@ -22,6 +22,9 @@ enum class HookSet : std::uint8_t { kAuto, kPreferred, kFallback };
 /// The BPF programs are built twice: with socket storage, and for kernels that refuse it to tracing programs.
 enum class Build : std::uint8_t { kFull, kBasic, kBoth };
 
+/// Tracing works without the last two; kOnDemand is attached when it is asked for.
+enum class HookUse : std::uint8_t { kAlways, kIfThere, kOnDemand };
+
 struct Hook {
   const char* need;       // "create"
   const char* name;       // "cgroup/sock_create"
@@ -30,7 +33,7 @@ struct Hook {
   const char* program;    // in the skeleton
   const char* cost;       // what having it attached costs; "" = next to nothing
   Build build = Build::kBoth;  // where the program exists
-  bool on_demand = false;      // tracing works without it; attached when it is asked for
+  HookUse use = HookUse::kAlways;
 };
 
 /// What was chosen, for people.
@@ -51,8 +54,8 @@ struct HookFact {
 /// Whether tracing programs may use socket storage and ask for cookies: the full build loads.
 [[nodiscard]] Result<void> try_socket_storage(const btf& kernel_types);
 
-/// One hook for each need of `build`. The last alternative of a need is not tried: attaching it will tell. Hooks on
-/// demand are tried all, and left out if none works.
+/// One hook for each need of `build`. The last alternative of a need is not tried: attaching it will tell. Those that
+/// tracing works without are tried all, and left out if none works.
 [[nodiscard]] Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kernel_types, int cgroup_fd);
 
 }  // namespace sockleak

@@ -298,6 +298,7 @@ void AttachedSource::deliver_held() {
 }
 
 void AttachedSource::deliver(std::span<const std::byte> record) {
+  stacks_feed_.renew(record, *sink_);
   follow_processes(record);
   ++delivered_;
   sink_->on_record(record);

@@ -188,9 +188,10 @@ void MemoryMapFeed::apply(const Change& change) {
   }
   if (!followed_.contains(change.pid)) return keep(change);
   if (change.type == PERF_RECORD_MMAP2) {
-    addresses_.map(change.pid, change.when,
-                   Mapping{change.entry.start, change.entry.end, change.entry.offset,
-                           module_of(change.pid, change.entry)});
+    const MapsEntry& entry = change.entry;
+    const bool replaced = addresses_.map(
+        change.pid, change.when, Mapping{entry.start, entry.end, entry.offset, module_of(change.pid, entry)});
+    if (replaced && on_replaced_) on_replaced_(change.pid, change.when, entry.start, entry.end);
   } else if (change.type == PERF_RECORD_COMM && (change.misc & PERF_RECORD_MISC_COMM_EXEC) != 0) {
     addresses_.exec(change.pid, change.when);
   }

@@ -3,6 +3,7 @@
 // they are read, which is what makes programs of a few milliseconds traceable.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <tuple>
 #include <vector>
@@ -35,6 +36,10 @@ class MemoryMapFeed {
   /// The same at once: for programs that make memory executable afterwards (mprotect), which no event tells.
   void read_again(Pid pid, KernelTime now) { read_maps(pid, now); }
 
+  /// Whoever must know that a process has other code than before between two addresses.
+  using OnReplaced = std::function<void(Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end)>;
+  void on_replaced(OnReplaced listener) { on_replaced_ = std::move(listener); }
+
   [[nodiscard]] Counters losses() const { return losses_; }
 
  private:
@@ -65,6 +70,7 @@ class MemoryMapFeed {
   std::vector<Change> others_;  // oldest first
   std::map<Pid, KernelTime> refreshed_;
   std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint64_t, std::string>, ModuleId> known_files_;
+  OnReplaced on_replaced_;
   Counters losses_;
 };
 

@@ -90,7 +90,7 @@ Result<void> Programs::attach() {
   std::set<std::string_view> done;
   for (const Hook& hook : hooks_) {
     bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, hook.program);
-    if (program == nullptr || hook.on_demand) continue;
+    if (program == nullptr || hook.use == HookUse::kOnDemand) continue;
     attached_.push_back({hook.need, hook.name});
     if (!done.insert(hook.program).second) continue;  // one program for two needs
     Link link(is_cgroup(hook.kind) ? bpf_program__attach_cgroup(program, cgroup_.get())
@@ -109,7 +109,7 @@ void Programs::attach_touches() {
   touches_attached_ = true;
   for (const Hook& hook : hooks_) {
     bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, hook.program);
-    if (program == nullptr || !hook.on_demand) continue;
+    if (program == nullptr || hook.use != HookUse::kOnDemand) continue;
     Link link(bpf_program__attach(program));
     if (!link) continue;
     links_.push_back(std::move(link));

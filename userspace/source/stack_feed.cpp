@@ -2,13 +2,21 @@
 
 #include <bpf/bpf.h>
 
+#include <time.h>
+
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "source/stack_mentions.hpp"
 
 namespace sockleak {
 namespace {
 
 constexpr std::uint64_t kPcMask = (1ULL << SL_ASID_SHIFT) - 1;
+
+// A walk that was under way when its rules were taken back may end, and be told, a little later.
+constexpr Duration kLongestWalk = std::chrono::milliseconds(10);
 
 template <typename T>
 bool copy_head(std::span<const std::byte> record, T& head) {
@@ -16,6 +24,12 @@ bool copy_head(std::span<const std::byte> record, T& head) {
   std::memcpy(&head, record.data(), sizeof(T));
   return true;
 }
+
+/// Confirms no guess.
+struct NoCode final : CodeOracle {
+  [[nodiscard]] bool is_code(std::uint64_t) const override { return false; }
+  [[nodiscard]] bool follows_call(std::uint64_t) const override { return false; }
+};
 
 RawStack frames_of(const __u64* frames, std::uint16_t count, std::uint8_t end) {
   return {{frames, frames + std::min<std::size_t>(count, SL_MAX_FRAMES)}, static_cast<WalkEnd>(end)};
@@ -48,10 +62,14 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
       losses_.add(Counter::frames_unverified, unwinder_.unverified(pid, when, raw));
     }
     spaces_[AddressSpaceId{seen.asid}].hashes.push_back(seen.stack);
-    known_.insert(seen.stack);
+    spaces_of_[pid] = AddressSpaceId{seen.asid};
     MappedStack placed = place(pid, when, raw);
-    if ((header.flags & SL_STACK_LOGICAL) != 0) go_.leave_out_inlined(placed);
+    const bool logical = (header.flags & SL_STACK_LOGICAL) != 0;
+    if (logical) go_.leave_out_inlined(placed);
+    const std::size_t native = placed.frames.size();
     python_.merge(AddressSpaceId{seen.asid}, seen.stack, raw, placed);
+    const bool plain = !logical && placed.frames.size() == native && raw.frames.size() == native;
+    known_[seen.stack] = {pid, when, plain ? raw : RawStack{}};
     sink.on_stack(StackHash{seen.stack}, placed);
     return;
   }
@@ -62,6 +80,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
     return;
   }
   const AddressSpaceId asid{missed.asid};
+  spaces_of_[pid] = asid;
   RawStack raw = frames_of(missed.frames, missed.count, SL_WALK_MISSING_RULE);
   StackCopy copy;
   copy.pc = missed.pc;
@@ -78,7 +97,9 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   examine(asid, pid, when);
   const WalkedStack walked =
       unwinder_.walk(pid, when, copy, SL_MAX_FRAMES - raw.frames.size(),
-                     [&](std::uint64_t pc, const UnwindRule& rule) { learn(asid, pc, rule); });
+                     [&](std::uint64_t pc, const UnwindRule& rule) {
+                       if (!replaced_.is_gone(pid, when, pc)) learn(asid, pc, rule);
+                     });
   raw.frames.insert(raw.frames.end(), walked.stack.frames.begin(), walked.stack.frames.end());
   raw.end = walked.stack.end;
   losses_.add(Counter::stacks_copied);
@@ -94,7 +115,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
 
 void StackFeed::learn(AddressSpaceId asid, std::uint64_t pc, const UnwindRule& rule) {
   const std::uint64_t key = (pc & kPcMask) | (static_cast<std::uint64_t>(asid.value) << SL_ASID_SHIFT);
-  if (!installed_.insert(key).second) return;
+  if (!installed_.try_emplace(key, rule).second) return;
   UnwindRule installed = rule;
   if (python_.is_loop(asid, pc)) installed.kind |= SL_RULE_PYTHON;
   if (bpf_map_update_elem(maps_.rules, &key, &installed, BPF_ANY) != 0) {
@@ -103,6 +124,66 @@ void StackFeed::learn(AddressSpaceId asid, std::uint64_t pc, const UnwindRule& r
   }
   ++rules_installed_;
   spaces_[asid].rules.push_back(key);
+}
+
+void StackFeed::take_back(Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end) {
+  ReplacedCode::Change change{.when = when, .noticed = {}, .start = start, .end = end, .old_rules = {}};
+  if (const auto of = spaces_of_.find(pid); of != spaces_of_.end()) {
+    std::erase_if(spaces_[of->second].rules, [&](std::uint64_t key) {
+      const std::uint64_t pc = key & kPcMask;
+      if (pc <= start || pc > end) return false;
+      bpf_map_delete_elem(maps_.rules, &key);
+      change.old_rules.emplace(pc, installed_.at(key));
+      installed_.erase(key);
+      return true;
+    });
+    if (!change.old_rules.empty()) ++*maps_.rule_generation;
+  }
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  change.noticed.ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  change.noticed = change.noticed + kLongestWalk;
+  replaced_.note(pid, std::move(change));
+}
+
+void StackFeed::renew(std::span<const std::byte> event, RecordSink& sink) {
+  sl_header header{};
+  if (replaced_.empty() || !copy_head(event, header)) return;
+  Pid pid{header.tgid};
+  KernelTime when{header.ktime_ns};
+  if (sl_socket_touched touched{}; header.type == SL_SOCKET_TOUCHED && copy_head(event, touched)) {
+    pid = Pid{touched.touch.tgid};
+    when = KernelTime{touched.touch.ktime_ns};
+  }
+  (void)StackMentions(event).all([&](StackHash stack) {
+    renew(stack, pid, when, sink);
+    return true;
+  });
+}
+
+void StackFeed::renew(StackHash hash, Pid pid, KernelTime when, RecordSink& sink) {
+  const auto entry = known_.find(hash.value);
+  if (entry == known_.end() || entry->second.raw.frames.empty()) return;
+  Known& known = entry->second;
+  if (known.pid == pid && !replaced_.between(pid, known.when, when, known.raw.frames)) return;
+  known.pid = pid;
+  known.when = when;
+  sink.on_stack(hash, place(pid, when, known.raw));
+}
+
+/// A frame whose rule the kernel side may have had from other code: what lies beyond is not told.
+void StackFeed::cut_where_doubtful(Pid pid, KernelTime when, const RawStack& raw, MappedStack& placed) {
+  for (std::size_t i = 0; i < placed.frames.size(); ++i) {
+    const MappedFrame& frame = placed.frames[i];
+    if (frame.module == ModuleStore::kUnknown || frame.module == NamedFrames::kNamed) continue;
+    const WalkState state{.pc = raw.frames[i], .sp = 0, .bp = 0};
+    const UnwindRule right = compiler_.compile(frame.module, frame.address, state, StackCopy{}, NoCode{});
+    if (!replaced_.is_doubtful(pid, when, raw.frames[i], right)) continue;
+    placed.frames.resize(i + 1);
+    placed.end = WalkEnd::kInsane;
+    losses_.add(Counter::stacks_insane);
+    return;
+  }
 }
 
 MappedStack StackFeed::place(Pid pid, KernelTime when, const RawStack& raw) {
@@ -130,6 +211,7 @@ MappedStack StackFeed::place(Pid pid, KernelTime when, const RawStack& raw) {
     const std::uint64_t in_file = modules_.get(mapping->module).address_of_offset(offset);
     placed.frames.push_back({mapping->module, in_file != 0 ? in_file : offset});
   }
+  if (!replaced_.empty()) cut_where_doubtful(pid, when, raw, placed);
   return placed;
 }
 

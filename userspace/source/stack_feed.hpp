@@ -14,6 +14,7 @@
 #include "source/jit_feed.hpp"
 #include "source/memory_map_feed.hpp"
 #include "source/python_feed.hpp"
+#include "source/replaced_code.hpp"
 #include "stack/snapshot_unwinder.hpp"
 
 namespace sockleak {
@@ -31,6 +32,9 @@ class StackFeed {
                    .trusts = [this](Pid pid, KernelTime when, std::uint64_t pc, std::uint64_t) {
                      return jit_.keeps_frame_pointer(pid, when, pc);
                    }});
+    feed_.on_replaced([this](Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end) {
+      take_back(pid, when, start, end);
+    });
   }
   StackFeed(const StackFeed&) = delete;
   StackFeed& operator=(const StackFeed&) = delete;
@@ -52,11 +56,17 @@ class StackFeed {
   void on_record(std::span<const std::byte> record, RecordSink& sink);
   /// Whether the stack that an event names has arrived. A ticket is named once, and forgotten with that.
   [[nodiscard]] bool claim(StackHash hash) { return known_.contains(hash.value) || tickets_.erase(hash.value) > 0; }
+  /// Tells the stacks that an event names anew if their addresses meant other code when they were told.
+  void renew(std::span<const std::byte> event, RecordSink& sink);
 
   /// Nothing uses the address space any more: its rules and hashes make room for others.
   void forget(AddressSpaceId asid);
   /// The process runs another program or none.
-  void forget(Pid pid) { jit_.forget(pid); }
+  void forget(Pid pid) {
+    jit_.forget(pid);
+    replaced_.forget(pid);
+    spaces_of_.erase(pid);
+  }
   /// Opens the unwind tables of all modules known so far, so that the first stacks are quick.
   void warm_up();
 
@@ -73,8 +83,16 @@ class StackFeed {
     std::vector<std::uint64_t> rules;   // keys
     std::vector<std::uint64_t> hashes;
   };
+  struct Known {
+    Pid pid;
+    KernelTime when;
+    RawStack raw;  // empty: not of addresses alone
+  };
   void learn(AddressSpaceId asid, std::uint64_t pc, const UnwindRule& rule);
+  void renew(StackHash hash, Pid pid, KernelTime when, RecordSink& sink);
+  void take_back(Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end);
   MappedStack place(Pid pid, KernelTime when, const RawStack& raw);
+  void cut_where_doubtful(Pid pid, KernelTime when, const RawStack& raw, MappedStack& placed);
 
   ModuleStore& modules_;
   AddressMap& addresses_;
@@ -86,8 +104,10 @@ class StackFeed {
   SnapshotUnwinder unwinder_;
   Maps maps_;
   std::unordered_map<AddressSpaceId, AddressSpace> spaces_;
-  std::unordered_set<std::uint64_t> installed_;
-  std::unordered_set<std::uint64_t> known_;
+  std::unordered_map<Pid, AddressSpaceId> spaces_of_;
+  std::unordered_map<std::uint64_t, UnwindRule> installed_;
+  std::unordered_map<std::uint64_t, Known> known_;
+  ReplacedCode replaced_;
   std::unordered_set<std::uint64_t> tickets_;  // arrived, not yet named by an event
   std::uint64_t rules_installed_ = 0;
   Counters losses_;

@@ -16,6 +16,8 @@ constexpr Duration kRaceSlack = std::chrono::seconds(1);
 // itself mapped this shortly before its exec belongs to the new image.
 constexpr Duration kExecSlack = std::chrono::milliseconds(10);
 
+bool overlap(const Mapping& a, const Mapping& b) { return a.start < b.end && b.start < a.end; }
+
 bool same_place(const Mapping& a, const Mapping& b) {
   return a.start == b.start && a.end == b.end && a.offset == b.offset && a.module == b.module;
 }
@@ -26,11 +28,11 @@ void AddressMap::end_all(std::vector<Timed>& mappings, KernelTime at) {
   for (Timed& timed : mappings) timed.until = std::min(timed.until, at);
 }
 
-void AddressMap::map(Pid pid, KernelTime since, Mapping mapping) {
-  if (mapping.start >= mapping.end) return;
+bool AddressMap::map(Pid pid, KernelTime since, Mapping mapping) {
+  if (mapping.start >= mapping.end) return false;
   if (size_ >= kMaxMappings && !make_room()) {
     ++dropped_;
-    return;
+    return false;
   }
   Process& process = processes_[pid];
   if (process.exited != KernelTime{} && process.exited < since) {  // a later process has got the number
@@ -39,8 +41,10 @@ void AddressMap::map(Pid pid, KernelTime since, Mapping mapping) {
   }
   make_room_in(process, since);
   bool told_twice = false;  // by an event and by /proc/PID/maps
+  bool replaced = false;
   for (Timed& old : process.mappings) {
     if (old.until != kForever) continue;
+    replaced |= old.since <= since && overlap(old.mapping, mapping) && old.mapping.module != mapping.module;
     if (same_place(old.mapping, mapping)) {
       old.since = std::min(old.since, since);
       told_twice = true;
@@ -48,11 +52,12 @@ void AddressMap::map(Pid pid, KernelTime since, Mapping mapping) {
       old.until = since;
     }
   }
-  if (told_twice) return;
+  if (told_twice) return false;
   const bool of_old_image = since < process.image && process.image - since > kExecSlack;
   ++process.changes;
   process.mappings.push_back({since, of_old_image ? process.image : kForever, mapping, false});
   ++size_;
+  return replaced;
 }
 
 void AddressMap::exec(Pid pid, KernelTime since) {

@@ -21,8 +21,9 @@ struct Mapping {
 
 class AddressMap {
  public:
-  /// From `since` on, [mapping.start, end) of the process is this mapping; older ones it overlaps are cut then.
-  void map(Pid pid, KernelTime since, Mapping mapping);
+  /// From `since` on, [mapping.start, end) of the process is this mapping; older ones it overlaps are cut then. True if
+  /// one of these was of another module.
+  bool map(Pid pid, KernelTime since, Mapping mapping);
   /// A new program image: nothing mapped before `since` is valid any more.
   void exec(Pid pid, KernelTime since);
   /// The child starts with the parent's mappings.

@@ -137,10 +137,7 @@ void Tracker::on(const SocketClosed& e) {
     return;
   }
   SocketRecord& socket = found->second;
-  if (socket.unaccepted) {  // its accept was lost: there is no site that could remember it
-    sockets_.erase(found);
-    return;
-  }
+  if (socket.unaccepted) accepted_unseen(socket, e.task);
   if (e.state != TcpState::kUnknown) socket.state = e.state;
   Site& left = leave_site(socket);
   ++left.closed;
@@ -264,6 +261,18 @@ void Tracker::on(const SnapshotCause& e) {
 
 void Tracker::on(const SnapshotLimit& e) {
   if (limits_.size() < kKeptLimits) limits_.push_back(e);
+}
+
+/// What waits in an accept queue has no file that could be closed: somebody has accepted it, in a way that no hook sees
+/// (a multishot request of io_uring), or before we were ready.
+void Tracker::accepted_unseen(SocketRecord& socket, const Task& closer) {
+  counters_.add(Counter::accepts_unseen);
+  socket.unaccepted = false;
+  // Who lived before it arrived has not inherited it.
+  const bool received = std::any_of(socket.received.begin(), socket.received.end(),
+                                    [&](const Reception& reception) { return reception.by == closer.process; });
+  if (closer.process.start_ns <= socket.created.ns && !received) socket.creator = closer;
+  enter_site(socket);
 }
 
 SocketRecord* Tracker::find(SocketId id) {

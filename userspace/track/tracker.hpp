@@ -88,6 +88,7 @@ class Tracker {
     goroutines_.forget(id);
   }
   SocketRecord* insert(SocketRecord record);  // nullptr: the table is full
+  void accepted_unseen(SocketRecord& socket, const Task& closer);
   SocketRecord* first_sight(SocketId id, KernelTime time, const Addresses& addresses, bool unaccepted);
   static void set_state(SocketRecord& socket, TcpState to, KernelTime time);
   void set_origin(SocketRecord& socket, Origin origin);

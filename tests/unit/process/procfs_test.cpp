@@ -192,8 +192,17 @@ TEST_F(FixtureProcfs, MalformedMappingsAreSkipped) {
 TEST_F(FixtureProcfs, TheMapFilesLinkComesFirst) {
   tree_.write("outside", "by path");
   const MapsEntry entry = entry_of(tree_.path("outside"));
-  tree_.write("42/map_files/ab000-cd000", "by link");
+  tree_.write("container/outside", "by link");
+  tree_.link("42/map_files/ab000-cd000", tree_.path("container/outside"));
   EXPECT_EQ(content(procfs_.open_mapping(kPid, entry)), "by link");
+}
+
+TEST_F(FixtureProcfs, TheMapFilesLinkOfWhatIsMappedThereNowIsNotTaken) {
+  tree_.write("outside", "by path");
+  const MapsEntry entry = entry_of(tree_.path("outside"));
+  tree_.write("next", "by link");
+  tree_.link("42/map_files/ab000-cd000", tree_.path("next"));
+  EXPECT_EQ(content(procfs_.open_mapping(kPid, entry)), "by path");
 }
 
 TEST_F(FixtureProcfs, WithoutTheLinkTheProcesssOwnRootComesBeforeOurs) {

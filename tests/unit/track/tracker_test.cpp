@@ -97,6 +97,25 @@ TEST_F(TrackerTest, AConnectionInTheQueueIsNobodysYet) {
   EXPECT_EQ(told.site(0, Origin::kAccept), nullptr);
 }
 
+TEST_F(TrackerTest, WhatIsClosedWasAcceptedAlthoughNobodySawIt) {
+  story.creates(app, 2, kListenPath).listens(2).arrives(3, 2).after(1ms).closes(app, 3);
+  const TrackedStory told(story);
+  EXPECT_EQ(told.tracker().totals().created, 2U);
+  EXPECT_EQ(told.tracker().totals().closed, 1U);
+  EXPECT_EQ(told.tracker().counters().get(Counter::accepts_unseen), 1U);
+  ASSERT_NE(told.site(0, Origin::kAccept), nullptr);
+  EXPECT_EQ(told.site(0, Origin::kAccept)->closed, 1U);
+}
+
+TEST_F(TrackerTest, WhatOnlyTheExitClosesIsLeftOpenByWhoLivedBeforeItArrived) {
+  const test::Actor young = {901, 901, 1ULL << 60, "late"};
+  story.creates(app, 2, kListenPath).listens(2).after(1s).arrives(3, 2).arrives(4, 2).after(1ms);
+  story.closes(app, 3, 0, CloseHow::kExit).closes(young, 4, 0, CloseHow::kExit);
+  const TrackedStory told(story);
+  EXPECT_EQ(told.tracker().totals().open_at_exit, 1U) << "a younger process may have inherited it";
+  EXPECT_EQ(told.tracker().totals().closed, 2U);
+}
+
 TEST_F(TrackerTest, AcceptingGivesAConnectionItsCreator) {
   story.creates(app, 2, kListenPath).listens(2).arrives(3, 2).after(2s).accepts(worker, 3, 2, kAcceptPath);
   const TrackedStory told(story);
