@@ -56,14 +56,6 @@ struct {
 	__type(key, __u64);
 	__type(value, struct sl_socket);
 } sl_sockets __weak SEC(".maps");
-
-/* Cookies of tracked listeners: a child begins with a copy of its listener's cookie. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, __u8);
-} sl_listening __weak SEC(".maps");
 #else
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -72,6 +64,14 @@ struct {
 	__type(value, struct sl_socket);
 } sl_sockets __weak SEC(".maps");
 #endif
+
+/* Cookies of listeners that have been tracked since they listen: what is accepted from them is tracked. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u8);
+} sl_listening __weak SEC(".maps");
 
 /* The targets' listeners while adopting: (netns << 16 | port) -> cookie. Finds the connections that already wait in
  * their accept queues. */
@@ -130,6 +130,19 @@ struct {
 	__type(key, __u64);
 	__type(value, struct sl_touch);
 } sl_touches __weak SEC(".maps");
+
+/* Of Go's sockets, where a read found nothing last: a connection that idles in a pool is waited for by the pool's code.
+ * Told only if nothing was read or written since. */
+struct sl_wait {
+	__u64 ktime_ns;
+	__u64 stack;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct sl_wait);
+} sl_waits __weak SEC(".maps");
 
 /* Creation stacks of suspected sites. */
 struct {

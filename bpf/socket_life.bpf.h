@@ -87,15 +87,20 @@ static __always_inline void sl_accepted_socket(struct sock *listener, struct soc
 {
 	struct sl_socket_accepted *event;
 	struct sl_target *target;
-	__u64 stack, cookie;
+	__u64 stack, cookie, listener_cookie = 0;
 	__u32 end = 0;
 
 	target = sl_current_target();
-	if (!target || target->joined_ns > sl_listeners_known) /* too new: if it stays open, the iterators will find it */
+	if (!target)
 		return;
 	if (!sl_is_watched_sock(sk))
 		return;
 	cookie = sl_probe_cookie(sk);
+	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
+		listener_cookie = sl_probe_cookie(listener);
+	/* Of a process that has just joined: from a listener that is not tracked yet. If it stays open, the iterators find it. */
+	if (target->joined_ns > sl_listeners_known && !bpf_map_lookup_elem(&sl_listening, &listener_cookie))
+		return;
 	stack = sl_user_stack(target->asid, &end);
 	sl_begin_touches(cookie, stack);
 	event = sl_reserve(sizeof(*event));
@@ -105,9 +110,7 @@ static __always_inline void sl_accepted_socket(struct sock *listener, struct soc
 	event->cookie = cookie;
 	if (!cookie && !sl_adopting) /* while adopting, the iterators will find it */
 		sl_count(SL_COUNTER_ACCEPT_WITHOUT_COOKIE);
-	event->listener_cookie = 0;
-	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
-		event->listener_cookie = sl_probe_cookie(listener);
+	event->listener_cookie = listener_cookie;
 	event->stack = stack;
 	event->stack_end = end;
 	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);

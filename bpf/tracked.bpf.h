@@ -77,16 +77,24 @@ static __always_inline __u64 sl_cookie(struct sock *sk)
 	return sl_identity(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), BPF_CORE_READ(sk, sk_protocol), sk);
 }
 
+static __always_inline void sl_note_listener(struct sock *sk)
+{
+	__u64 cookie = sl_cookie(sk);
+	__u8 one = 1;
+
+	if (bpf_map_update_elem(&sl_listening, &cookie, &one, BPF_ANY))
+		sl_count(SL_COUNTER_STORAGE_FULL);
+}
+
 /* What BPF_F_CLONE does for socket storage. Up to 6.12 the child has its listener's cookie at LISTEN -> SYN_RECV. */
 static __always_inline void sl_note_listening(struct sock *sk, int old_state, int new_state)
 {
 	__u64 cookie = sl_cookie(sk);
 	struct sl_socket *child;
-	__u8 one = 1;
 
 	if (new_state == SL_TCP_LISTEN) {
-		if (sl_find_socket(sk) && bpf_map_update_elem(&sl_listening, &cookie, &one, BPF_ANY))
-			sl_count(SL_COUNTER_STORAGE_FULL);
+		if (sl_find_socket(sk))
+			sl_note_listener(sk);
 	} else if (old_state == SL_TCP_LISTEN && new_state == SL_TCP_SYN_RECV) {
 		if (!bpf_map_lookup_elem(&sl_listening, &cookie))
 			return;
@@ -123,10 +131,27 @@ static __always_inline __u64 sl_cookie(struct sock *sk)
 	return sl_identity(bpf_get_socket_cookie(sk), sk->sk_protocol, sk);
 }
 
+/* Here the map only answers for processes that have just joined a scope. */
+static __always_inline void sl_note_listener(struct sock *sk)
+{
+	__u64 cookie = sl_cookie(sk);
+	__u8 one = 1;
+
+	bpf_map_update_elem(&sl_listening, &cookie, &one, BPF_ANY);
+}
+
 /* With Fast Open a child can be accepted before it is established, when only its cookie can tell which one it is. Since
  * 6.18 it can be given one here; before that it has its listener's at this moment. */
 static __always_inline void sl_note_listening(struct sock *sk, int old_state, int new_state)
 {
+	__u64 cookie;
+
+	if (sl_config.scope != SL_SCOPE_PROCESSES && new_state == SL_TCP_LISTEN && sl_find_socket(sk))
+		sl_note_listener(sk);
+	if (sl_config.scope != SL_SCOPE_PROCESSES && old_state == SL_TCP_LISTEN && new_state == SL_TCP_CLOSE) {
+		cookie = sl_cookie(sk);
+		bpf_map_delete_elem(&sl_listening, &cookie);
+	}
 	if (new_state == SL_TCP_SYN_RECV && sk->sk_protocol == SL_IPPROTO_TCP &&
 	    !BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) && sl_find_socket(sk))
 		bpf_get_socket_cookie(sk);

@@ -175,6 +175,21 @@ class Targets(unittest.TestCase):
         self.assertEqual(f"/{name}/below", creators[child]["cgroup"])
         self.assertEqual({None}, {creator["container"] for creator in creators.values()})
 
+    def test_programs_of_a_few_milliseconds_right_after_a_move(self):
+        runs = 20
+        with cgroup(self, f"sockleak-test-{os.getpid()}") as group:
+            loop = Waiting(f"for i in {' '.join(map(str, range(runs)))}; do {PROGRAM} --truth /dev/null; done")
+            tracer = self.watch("-c", group, "--json")
+            move(loop.process.pid, group)
+            loop.go()
+            report = harness.parse_report(tracer.result(interrupt=True))
+        (finding,) = report["findings"]
+        self.assertEqual((runs * 4 * LEAKED, runs * LEAKED, runs),
+                         (finding["created"], finding["leaked"], len(finding["creators"])))
+        self.assertEqual(runs * (2 * 4 * LEAKED + 1), report["totals"]["created"], "connected, accepted and listening")
+        for name in harness.STACK_LOSSES:
+            self.assertEqual(0, harness.counter(report, name), name)
+
     def test_the_session_ends_with_the_group(self):
         with cgroup(self, f"sockleak-test-{os.getpid()}") as group:
             tracer = self.watch("-c", group, "--json", command="trace")

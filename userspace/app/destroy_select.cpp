@@ -8,6 +8,7 @@
 
 #include "app/raw_options.hpp"
 #include "app/session.hpp"
+#include "process/procfs.hpp"
 
 namespace sockleak {
 namespace {
@@ -37,15 +38,6 @@ void add_cookies(const Json& holder, const char* key, std::unordered_set<SocketI
   std::string text{std::istreambuf_iterator<char>(file), {}};
   if (file.bad()) return fail(ErrorKind::kInput, "cannot read " + path);
   return text;
-}
-
-/// Path in the cgroup2 hierarchy.
-[[nodiscard]] std::string cgroup_of(Pid pid) {
-  std::ifstream file("/proc/" + std::to_string(pid.value) + "/cgroup");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("0::")) return line.substr(3);
-  }
-  return {};
 }
 
 class Subjects {
@@ -80,7 +72,7 @@ class Subjects {
   [[nodiscard]] std::string_view cgroup(Pid pid) {
     if (!cgroups_) return {};
     const auto [entry, added] = known_.try_emplace(pid);
-    if (added) entry->second = cgroup_of(pid);
+    if (added) entry->second = Procfs().cgroup(pid);
     return entry->second;
   }
 

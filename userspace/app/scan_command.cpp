@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -19,6 +18,7 @@
 #include "app/version.hpp"
 #include "base/log.hpp"
 #include "filter/filter.hpp"
+#include "process/procfs.hpp"
 #include "scan/cause.hpp"
 #include "scan/diag_walk.hpp"
 #include "scan/kernel_walk.hpp"
@@ -66,21 +66,17 @@ class ProgressLine {
   Duration began_{};
 };
 
-/// Which cgroup a process is in, below the cgroup2 root; asked only if a filter wants it.
+/// Which cgroup a process is in; asked only if a filter wants it.
 class Cgroups {
  public:
   std::string_view of(Pid pid) {
     const auto [at, added] = paths_.try_emplace(pid.value);
-    if (added) {
-      std::ifstream file("/proc/" + std::to_string(pid.value) + "/cgroup");
-      for (std::string line; std::getline(file, line);) {
-        if (line.starts_with("0::")) at->second = line.substr(3);
-      }
-    }
+    if (added) at->second = procfs_.cgroup(pid);
     return at->second;
   }
 
  private:
+  Procfs procfs_;
   std::unordered_map<std::uint32_t, std::string> paths_;
 };
 

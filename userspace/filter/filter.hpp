@@ -22,7 +22,7 @@ struct FilterHolder {
   Pid pid;
   Pid tid;
   std::string_view comm;
-  std::string_view cgroup;  // path below the cgroup2 root, "/system.slice/x.service"; empty = unknown
+  std::string_view cgroup;  // "/system.slice/x.service"; empty = unknown
 };
 
 /// One socket as a filter sees it. What is not known stays empty: a filter never matches by ignorance.

@@ -131,6 +131,7 @@ Result<void> AttachedSource::attach() {
   if (!maps_feed_.open_events()) {
     log::warning("perf events are refused: stacks of very short-lived programs may lack names");
   }
+  if (options_.scope.members) maps_feed_.keep_others();
   programs_->bss->sl_adopting = 1;
   if (auto ok = programs_.attach(); !ok) return ok;
   if (options_.watch_touches) touches_.watch_all();

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <iterator>
 #include <string>
 
 namespace sockleak {
@@ -18,6 +19,8 @@ namespace {
 // 64 data pages per CPU hold about 2000 mappings: a drain comes every 100 ms at the latest.
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kDataBytes = 64 * kPage;
+// Of those that nobody follows: hundreds of programs' starts, a megabyte.
+constexpr std::size_t kKeptOthers = 8192;
 
 UniqueFd open_cpu(int cpu) {
   perf_event_attr attr{};
@@ -48,14 +51,6 @@ T field(const std::vector<std::byte>& record, std::size_t offset) {
 
 }  // namespace
 
-struct MemoryMapFeed::Change {
-  KernelTime when;
-  std::uint32_t type = 0;
-  std::uint16_t misc = 0;
-  Pid pid, parent;
-  MapsEntry entry;
-};
-
 MemoryMapFeed::~MemoryMapFeed() {
   for (Ring& ring : rings_) munmap(ring.memory, kPage + kDataBytes);
 }
@@ -76,13 +71,31 @@ bool MemoryMapFeed::open_events() {
 }
 
 void MemoryMapFeed::follow(Pid pid, KernelTime now) {
-  followed_.insert(pid);
+  if (followed_.insert(pid).second) catch_up(pid);
   read_maps(pid, now);
 }
 
 void MemoryMapFeed::follow_child(Pid parent, Pid child, KernelTime when) {
   if (!followed_.insert(child).second) return;
   addresses_.fork(parent, child, when);
+  catch_up(child);
+}
+
+void MemoryMapFeed::keep(const Change& change) {
+  if (!keeps_others_) return;
+  if (others_.size() >= kKeptOthers) others_.erase(others_.begin(), others_.begin() + kKeptOthers / 2);
+  others_.push_back(change);
+}
+
+/// What the process has done while nobody followed it, and whom it forked.
+void MemoryMapFeed::catch_up(Pid pid) {
+  const auto concerns = [pid](const Change& change) {
+    return change.type == PERF_RECORD_FORK ? change.parent == pid : change.pid == pid;
+  };
+  std::vector<Change> missed;
+  std::copy_if(others_.begin(), others_.end(), std::back_inserter(missed), concerns);
+  std::erase_if(others_, concerns);
+  for (const Change& change : missed) apply(change);
 }
 
 void MemoryMapFeed::refresh(Pid pid, KernelTime now) {
@@ -176,12 +189,11 @@ void MemoryMapFeed::read_ring(Ring& ring, std::vector<Change>& changes) {
 
 void MemoryMapFeed::apply(const Change& change) {
   if (change.type == PERF_RECORD_FORK) {
-    if (change.pid != change.parent && followed_.contains(change.parent)) {
-      follow_child(change.parent, change.pid, change.when);
-    }
-    return;
+    if (change.pid == change.parent) return;
+    if (!followed_.contains(change.parent)) return keep(change);
+    return follow_child(change.parent, change.pid, change.when);
   }
-  if (!followed_.contains(change.pid)) return;
+  if (!followed_.contains(change.pid)) return keep(change);
   if (change.type == PERF_RECORD_MMAP2) {
     const MapsEntry& entry = change.entry;
     const bool replaced = addresses_.map(

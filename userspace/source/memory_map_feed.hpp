@@ -24,6 +24,8 @@ class MemoryMapFeed {
 
   /// Opens the perf rings. Without them (perf_event_open refused) mappings are only re-read on demand; false then.
   bool open_events();
+  /// Anybody may turn out to be worth following a moment later: what the others do is kept for a while.
+  void keep_others() { keeps_others_ = true; }
   /// Reads what the process maps now and follows it and its children from here on.
   void follow(Pid pid, KernelTime now);
   void follow_child(Pid parent, Pid child, KernelTime when);
@@ -49,9 +51,17 @@ class MemoryMapFeed {
     UniqueFd fd;
     void* memory = nullptr;
   };
-  struct Change;
+  struct Change {
+    KernelTime when;
+    std::uint32_t type = 0;
+    std::uint16_t misc = 0;
+    Pid pid, parent;
+    MapsEntry entry;
+  };
   void read_ring(Ring& ring, std::vector<Change>& changes);
   void apply(const Change& change);
+  void keep(const Change& change);
+  void catch_up(Pid pid);
   void read_maps(Pid pid, KernelTime since);
   ModuleId module_of(Pid pid, const MapsEntry& entry);
 
@@ -60,6 +70,8 @@ class MemoryMapFeed {
   Procfs procfs_;
   std::vector<Ring> rings_;
   std::set<Pid> followed_;
+  bool keeps_others_ = false;
+  std::vector<Change> others_;  // oldest first
   std::map<Pid, KernelTime> refreshed_;
   std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint64_t, std::string>, ModuleId> known_files_;
   OnReplaced on_replaced_;
