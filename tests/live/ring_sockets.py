@@ -35,15 +35,20 @@ class RingSockets(unittest.TestCase):
         return sum(close["count"] for close in site["closed_at"]
                    if wanted in [harness.place(f) for f in close["stack"]["frames"]])
 
-    def assert_all_seen(self, report, truth):
+    def assert_all_seen(self, report, truth, late=0):
+        """`late`: closed with the ring. Up to 6.12 the kernel lets all files of slots go later, from a worker."""
         self.assertEqual(truth["sockets_created"], report["totals"]["created"])
         self.assertEqual(0, harness.counter(report, "accepts_unseen"))
         for end in ("accepted", "made"):
             self.assertEqual(truth[end]["count"], self.site_at(report, truth[end])["created"])
-        self.assertEqual(truth["closed_server"]["count"],
-                         self.closes_at(self.site_at(report, truth["accepted"]), truth["closed_server"]))
-        self.assertEqual(truth["closed_client"]["count"],
-                         self.closes_at(self.site_at(report, truth["made"]), truth["closed_client"]))
+        for end, closed, more in (("accepted", "closed_server", late), ("made", "closed_client", 0)):
+            site = self.site_at(report, truth[end])
+            by_worker = sum(close["count"] for close in site["closed_at"] if close["how"] == "async")
+            named = self.closes_at(site, truth[closed])
+            self.assertEqual(truth[closed]["count"] + more, named + by_worker, site["closed_at"])
+            if by_worker != more:
+                print(f"{closed}: {by_worker} closed by a worker of the kernel, {named} by the request", flush=True)
+                self.assertEqual(0, named)
 
     def test_a_forgotten_connection_is_named(self):
         outcome, report, truth = self.play()
@@ -61,9 +66,7 @@ class RingSockets(unittest.TestCase):
 
     def test_what_stays_in_a_slot_is_closed_with_the_ring(self):
         outcome, report, truth = self.play("--direct")
-        self.assert_all_seen(report, truth)
-        closes = self.site_at(report, truth["accepted"])["closed_at"]
-        self.assertEqual(truth["leaked"], sum(close["count"] for close in closes if close["how"] == "async"))
+        self.assert_all_seen(report, truth, late=truth["leaked"])
         self.assertEqual(0, outcome.returncode, "a late close of the ring's is no leak")
 
 
