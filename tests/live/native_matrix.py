@@ -49,7 +49,10 @@ def built(builds, **options):
     return cases
 
 
-def check_all(cases, *options):
+WITH_DEBUG_TREE = 'mount -t tmpfs none /usr/lib/debug && cp -r "$1" /usr/lib/debug/ && shift && exec "$@"'
+
+
+def check_all(cases, *options, launcher=()):
     """All cases under one sockleak, one after the other. -> outcome, report, truths in the order of the cases"""
     with harness.scratch() as directory:
         script = ""
@@ -57,7 +60,7 @@ def check_all(cases, *options):
             command = [*case.command, *options, "--truth", directory / f"{number}.json"]
             script += shlex.join(map(str, command)) + f" || echo {shlex.quote(case.name)} failed >&2\n"
         (directory / "all.sh").write_text(script)
-        outcome = harness.run(harness.SOCKLEAK, "check", "--json", "-v", "--", "/bin/sh", directory / "all.sh")
+        outcome = harness.run(*launcher, harness.SOCKLEAK, "check", "--json", "-v", "--", "/bin/sh", directory / "all.sh")
         try:
             truths = [json.loads((directory / f"{number}.json").read_text()) for number in range(len(cases))]
         except FileNotFoundError as error:
@@ -100,6 +103,23 @@ class NativeMatrix(harness.TruthTest):
     def test_however_it_was_made_and_started(self):
         self.assert_all([*built(LINKED), *built(DEBUG), *built(LINELESS, has_lines=False),
                          *(Case(path, [NATIVE / "plain", "--through", path], "plain") for path in PATHS)])
+
+    @unittest.skipUnless(os.path.isdir("/usr/lib/debug"), "there is no /usr/lib/debug to put a file below")
+    def test_debug_information_is_found_by_build_id(self):
+        case = Case("build-id", [NATIVE / "plain.build-id"], "plain.build-id")
+        in_tree = ("unshare", "-m", "sh", "-c", WITH_DEBUG_TREE, "sh", NATIVE / "debug-tree/.build-id")
+        for launcher in (in_tree, ()):  # there, and not there: then there is no name at all, but where it is
+            outcome, report, (truth,) = check_all([case], launcher=launcher)
+            self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
+            (finding,) = report["findings"]
+            if launcher:
+                self.assert_finding_is_the_truth(finding, truth, case.module)
+            else:
+                self.assertEqual(truth["leaked"], finding["leaked"])
+                self.assertTrue(harness.is_whole(finding["created_at"]), harness.show(finding["created_at"]))
+                own = next(f for f in finding["created_at"]["frames"] if harness.base_name(f["module"]) == case.module)
+                self.assertEqual((None, None), (own["function"], own["line"]))
+                self.assertTrue(own["build_id"] and own["offset"], own)
 
     @contextlib.contextmanager
     def waiting(self, command, truth, *options):
