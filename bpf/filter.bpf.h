@@ -86,11 +86,9 @@ static __always_inline int sl_in_cgroup(void)
 /* Whether the current task may become a target. */
 static __always_inline int sl_in_scope(__u32 tgid)
 {
-	if (tgid == sl_config.own_tgid)
+	if (tgid == sl_config.own_tgid || (SL_LOAD(sl_task(), flags) & SL_PF_KTHREAD))
 		return 0;
-	if (sl_config.scope == SL_SCOPE_CGROUP)
-		return sl_in_cgroup();
-	return !(SL_LOAD(sl_task(), flags) & SL_PF_KTHREAD);
+	return sl_config.scope == SL_SCOPE_ALL || sl_in_cgroup();
 }
 
 /* Makes process `tgid`, the current one, a target. User space hears of it at once, to see what it holds already. */

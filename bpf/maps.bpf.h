@@ -131,6 +131,19 @@ struct {
 	__type(value, struct sl_touch);
 } sl_touches __weak SEC(".maps");
 
+/* Of Go's sockets, where a read found nothing last: a connection that idles in a pool is waited for by the pool's code.
+ * Told only if nothing was read or written since. */
+struct sl_wait {
+	__u64 ktime_ns;
+	__u64 stack;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct sl_wait);
+} sl_waits __weak SEC(".maps");
+
 /* Creation stacks of suspected sites. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -23,20 +23,25 @@ static __always_inline void sl_begin_touches(__u64 cookie, __u64 stack)
 	bpf_map_update_elem(&sl_touches, &cookie, &none, BPF_NOEXIST);
 }
 
-/* `result`: bytes, 0 at the peer's end, or -errno. A call that found nothing to do is no touch. */
+/* `result`: bytes, 0 at the peer's end, or -errno. A call that found nothing to do is no touch; of Go it is a wait. */
 static __always_inline void sl_touched(struct sock *sk, __s32 result, __u8 what)
 {
+	__u32 end = 0, waits = result == -SL_EAGAIN;
+	struct sl_wait wait = {};
 	struct sl_target *target;
 	struct sl_socket *socket;
 	struct sl_touch *touch;
 	__u64 cookie, stack;
-	__u32 end = 0;
+	__u32 asid;
 	__u64 id;
 
-	if (!sk || result == -SL_EAGAIN)
+	if (!sk || (waits && what != SL_TOUCH_RECEIVE))
 		return;
 	target = sl_current_target();
 	if (!target)
+		return;
+	asid = target->asid;
+	if (waits && !bpf_map_lookup_elem(&sl_gos, &asid))
 		return;
 	socket = sl_find_socket(sk);
 	if (!socket || socket->released)
@@ -46,6 +51,12 @@ static __always_inline void sl_touched(struct sock *sk, __s32 result, __u8 what)
 	if (!touch)
 		return;
 	stack = sl_user_stack(target->asid, &end);
+	if (waits) {
+		wait.ktime_ns = bpf_ktime_get_ns();
+		wait.stack = stack;
+		bpf_map_update_elem(&sl_waits, &cookie, &wait, BPF_ANY);
+		return;
+	}
 	id = bpf_get_current_pid_tgid();
 	touch->ktime_ns = bpf_ktime_get_ns();
 	touch->start_ns = SL_LOAD(sl_task(), group_leader, start_boottime);
@@ -55,6 +66,23 @@ static __always_inline void sl_touched(struct sock *sk, __s32 result, __u8 what)
 	touch->result = result;
 	touch->stack_end = end;
 	touch->what = what;
+}
+
+/* Where the socket was waited for when its process ended. */
+static __always_inline void sl_tell_wait(__u64 cookie, const struct sl_touch *touch)
+{
+	struct sl_wait *wait = bpf_map_lookup_elem(&sl_waits, &cookie);
+	struct sl_socket_waited *event;
+
+	if (!wait || wait->ktime_ns < touch->ktime_ns)
+		return;
+	event = sl_reserve(sizeof(*event));
+	if (!event)
+		return;
+	sl_fill_anonymous_header(&event->header, SL_SOCKET_WAITED, sizeof(*event));
+	event->cookie = cookie;
+	event->stack = wait->stack;
+	sl_submit(event);
 }
 
 /* The socket is closed. If only the end of its process did that, its last touch is told: nobody can ask later. */
@@ -77,6 +105,9 @@ static __always_inline void sl_end_touches(__u64 cookie, int tell)
 			sl_submit(event);
 		}
 	}
+	if (tell)
+		sl_tell_wait(cookie, touch);
+	bpf_map_delete_elem(&sl_waits, &cookie);
 	bpf_map_delete_elem(&sl_touches, &cookie);
 }
 

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define SL_WIRE_VERSION 4
+#define SL_WIRE_VERSION 5
 #define SL_COMM_LEN 16
 #define SL_MAX_FRAMES 127
 #define SL_MAX_ANCESTORS 10
@@ -34,6 +34,7 @@
 #define SL_SOCKET_TOUCHED 11
 #define SL_SOCKET_GOROUTINE 12
 #define SL_GOROUTINE_ANCESTORS 13
+#define SL_SOCKET_WAITED 14
 #define SL_STACK_SEEN 20
 #define SL_STACK_MISSED 21
 #define SL_SNAPSHOT_SOCKET 30
@@ -270,6 +271,13 @@ struct sl_goroutine_ancestors {
 	struct sl_ancestor ancestors[SL_MAX_ANCESTORS];
 };
 
+/* Before a socket of Go is closed by the end of its process: where it was waited for. */
+struct sl_socket_waited {
+	struct sl_header header;
+	__u64 cookie;
+	__u64 stack;
+};
+
 /* A stack whose hash was not seen before: frames[0] is the syscall instruction's return address. */
 struct sl_stack_seen {
 	struct sl_header header;
@@ -368,27 +376,7 @@ struct sl_session_mark {
 	__u32 padding;
 };
 
-/* Losses counted in the kernel: index into the per-CPU array sl_counters. */
-#define SL_COUNTER_EVENT_RING_FULL 0
-#define SL_COUNTER_STACK_RING_FULL 1
-#define SL_COUNTER_STORAGE_FULL 2
-#define SL_COUNTER_SEEN_FULL 3
-#define SL_COUNTER_TARGETS_FULL 4
-#define SL_COUNTER_WALK_READ_FAILED 5
-#define SL_COUNTER_WALK_INSANE 6
-#define SL_COUNTER_WALK_CONTENDED 7
-#define SL_COUNTER_WALK_DEPTH 8
-#define SL_COUNTER_WALK_MISSED 9
-#define SL_COUNTER_STACKS_WALKED 10
-#define SL_COUNTER_ACCEPT_WITHOUT_COOKIE 11
-#define SL_COUNTER_COMPAT_TASK 12
-#define SL_COUNTER_STACKS_RECALLED 13
-#define SL_COUNTER_PYTHON_LOST 14
-#define SL_COUNTER_PYTHON_BROKEN 15
-#define SL_COUNTER_HAND_OVERS_CUT 16
-#define SL_COUNTER_GOROUTINES_LOST 17
-#define SL_COUNTER_MAX 24
-
+#include "counter_numbers.h"
 #include "wire_sizes.h"
 
 #endif /* SOCKLEAK_WIRE_H */

@@ -17,7 +17,7 @@ _sockleak() {
   local output="-o --format --json -T --top -q -v --no-color -h --help"
   local judging="--older -i --interval"
   local session="-p --pid -c --cgroup --container -a --all -t --type --user --no-children -d --duration $judging --settle"
-  session+=" --no-snapshot --hooks --ready-fd $output --record --destroy --yes --dry-run"
+  session+=" --no-snapshot --go-ancestors --hooks --ready-fd $output --record --destroy --yes --dry-run"
   case $prev in
     -p | --pid)
       mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")
@@ -53,7 +53,7 @@ _sockleak() {
       mapfile -t COMPREPLY < <(compgen -W "10s 30s 1m 5m" -- "$cur")
       return
       ;;
-    -T | --top | --site | --rate | --ready-fd | --container | --max-leaks | --leak-exit-code | --max-port-use | --max-close-wait | --max-ownerless) return ;;
+    -T | --top | --go-ancestors | --site | --rate | --ready-fd | --container | --max-leaks | --leak-exit-code | --max-port-use | --max-close-wait | --max-ownerless) return ;;
   esac
   case $command in
     "") word="trace check scan report destroy doctor -h --help --version" ;;

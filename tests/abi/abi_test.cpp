@@ -37,6 +37,7 @@ constexpr Pin kPins[] = {
     {2, 0xf9900348896751f2},
     {3, 0x0b8c551ac4cb5a69},
     {4, 0x373efc0533702b4c},
+    {5, 0xc234abf2f5c131f1},
 };
 
 struct Member {

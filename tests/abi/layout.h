@@ -47,6 +47,8 @@
     MEMBER(sl_goroutine_ancestors, header) MEMBER(sl_goroutine_ancestors, cookie)                             \
     MEMBER(sl_goroutine_ancestors, count) MEMBER(sl_goroutine_ancestors, exact)                               \
     MEMBER(sl_goroutine_ancestors, padding) MEMBER(sl_goroutine_ancestors, ancestors)                         \
+  STRUCT(sl_socket_waited)                                                                                    \
+    MEMBER(sl_socket_waited, header) MEMBER(sl_socket_waited, cookie) MEMBER(sl_socket_waited, stack)         \
   STRUCT(sl_socket_destroyed)                                                                                 \
     MEMBER(sl_socket_destroyed, header) MEMBER(sl_socket_destroyed, cookie)                                   \
   STRUCT(sl_process_forked)                                                                                   \

@@ -8,6 +8,7 @@ import unittest
 import harness
 
 BUILDS = ("go_error_path", "go_error_path_stripped", "go_error_path_pie", "go_error_path_external")
+NEW_BUILDS = ("newgo_error_path", "newgo_error_path_stripped")
 
 
 def check(program, *options):
@@ -39,8 +40,16 @@ class GoPrograms(unittest.TestCase):
             self.assertEqual(0, harness.counter(report, name), name)
 
     def test_a_forgotten_close_is_named_to_the_line(self):
+        self.name_a_forgotten_close(BUILDS)
+
+    def test_the_same_with_a_newer_go(self):
+        if not (harness.PROGRAMS / NEW_BUILDS[0]).exists():
+            self.skipTest("SOCKLEAK_NEW_GOROOT named no newer Go compiler when the tests were built")
+        self.name_a_forgotten_close(NEW_BUILDS)
+
+    def name_a_forgotten_close(self, builds):
         sites = set()
-        for build in BUILDS:
+        for build in builds:
             with self.subTest(build=build):
                 outcome, report, truth = check(build)
                 self.assertEqual(1, outcome.returncode, outcome.stderr.decode())

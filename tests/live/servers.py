@@ -120,6 +120,25 @@ def contained(test, program, *options, kept=0):
     return {**truth, "container": ident}, report
 
 
+def moved(test, program):
+    """The same of one that is moved into a watched group and is busy at once."""
+    process = subprocess.Popen([harness.PROGRAMS / program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    server = Server(process)
+    try:
+        with targets.cgroup(test, f"sockleak-test-{process.pid}") as group:
+            tracer = harness.Tracer("-c", group, *OPTIONS)
+            for pid in [process.pid, *targets.children(process.pid)]:
+                targets.move(pid, group)
+            with talking_to(server.port, 0):
+                truth = server.truth()
+                report = harness.parse_report(tracer.result(interrupt=True))
+            for pid in targets.processes(group):
+                targets.move(pid, group.parent)
+        return truth, report
+    finally:
+        server.end()
+
+
 def number(pid):
     """Of a process in its own pid namespace."""
     for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
@@ -184,6 +203,20 @@ class Servers(unittest.TestCase):
             with self.subTest(born=born):
                 self.check(*played, born=born)
         self.assert_clean(attached("thread_pool", "--repaired")[1])
+
+    def test_what_a_server_brings_into_a_watched_group(self):
+        for program in ("prefork", "thread_pool"):
+            with self.subTest(program):
+                truth, report = moved(self, program)
+                self.assertTrue(report["completeness"]["complete"], report["completeness"])
+                self.assertEqual(truth["leaked"] + 1, report["totals"]["open"], "and the listener")
+                opened = {sock["inode"]: sock for sock in report["open_sockets"]}
+                for told in truth["sockets"]:
+                    # Before it was known that it had a listener, nothing told who accepted.
+                    sock = opened[told["inode"]]
+                    self.assertIn(sock["origin"], ("accept", "before-attach"))
+                    self.assertEqual("CLOSE_WAIT", sock["state"])
+                    self.assertEqual([(told["holder"], told["fd"])], [(h["pid"], h["fd"]) for h in sock["holders"]])
 
     def test_executed_services(self):
         for born, (truth, report) in ((False, attached("spawner", kept=KEPT)), (True, contained(self, "spawner", kept=KEPT))):

@@ -87,6 +87,10 @@ EventBuilder& EventBuilder::ancestors(std::uint64_t cookie,
   return record(SL_GOROUTINE_ANCESTORS, wire);
 }
 
+EventBuilder& EventBuilder::waited(std::uint64_t cookie, std::uint64_t stack) {
+  return record(SL_SOCKET_WAITED, sl_socket_waited{.header = {}, .cookie = cookie, .stack = stack});
+}
+
 EventBuilder& EventBuilder::connects(std::uint64_t cookie, std::uint16_t port) {
   Socket& socket = sockets_[cookie];
   connected_tuple(socket, static_cast<std::uint16_t>(32768 + cookie % 28000), port);

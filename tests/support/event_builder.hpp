@@ -54,6 +54,8 @@ class EventBuilder {
   /// Its ancestors: goroutine and stack, the parent first.
   EventBuilder& ancestors(std::uint64_t cookie, const std::vector<std::pair<std::uint64_t, std::uint64_t>>& all,
                           bool exact = true);
+  /// Go: where it was waited for, told when the process ends.
+  EventBuilder& waited(std::uint64_t cookie, std::uint64_t stack);
   /// Open since before the session: no event tells of it, only snapshots and later changes.
   EventBuilder& held_before(const Actor& who, std::uint64_t cookie, TcpState state = TcpState::kEstablished,
                             std::uint64_t listener = 0);

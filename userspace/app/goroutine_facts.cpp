@@ -53,6 +53,10 @@ void add_goroutine_facts(ReportFinding& finding, const std::vector<SocketRecord>
                                 [](const ReportAncestor& ancestor) { return has_own_frame(ancestor.stack); });
   if (own != finding.goroutine_ancestors.end()) {
     finding.caller = static_cast<std::size_t>(own - finding.goroutine_ancestors.begin());
+  } else if (finding.goroutine_ancestors.empty()) {
+    finding.ancestors_why = "the program runs without GODEBUG=tracebackancestors=10";
+  } else {
+    finding.ancestors_why = "no ancestor that is kept runs the program's own code";
   }
 }
 

@@ -129,10 +129,11 @@ Result<int> LiveSession::run() {
 
 Result<void> LiveSession::prepare() {
   if (!options_.command.empty()) {
-    auto command = Command::hold({.argv = options_.command, .user = options_.user});
+    program_ = go_program(options_.command, modules_);
+    auto command = Command::hold({.argv = options_.command, .user = options_.user,
+                                  .environment = go_environment(program_, options_.go_ancestors)});
     if (!command) return tl::unexpected(command.error());
     command_.emplace(std::move(*command));
-    program_ = go_program(options_.command, modules_);
   } else {
     auto targets = Targets::find(options_, procfs_);
     if (!targets) return tl::unexpected(targets.error());

@@ -91,6 +91,10 @@ void add_session(CLI::App& app, RawOptions& raw) {
       ->type_name("DUR")
       ->group("Session");
   app.add_flag("--no-snapshot", raw.no_snapshot, "Never copy bytes of user stacks")->group("Session");
+  app.add_option("--go-ancestors", raw.go_ancestors,
+                 "A command made by Go keeps the stacks of so many ancestors of each goroutine (check: 10, trace: 0)")
+      ->type_name("N")
+      ->group("Session");
   app.add_option("--hooks", raw.hooks, "auto (default), preferred or fallback: which kernel hooks to use")
       ->type_name("SET")->group("Session");
   app.add_option("--ready-fd", raw.ready_fd, "Write one byte to this descriptor once every hook is attached")

@@ -15,6 +15,7 @@ namespace sockleak {
 namespace {
 
 constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit kernels, include/linux/threads.h
+constexpr unsigned kGoAncestors = 10;         // SL_MAX_ANCESTORS: more are not kept
 
 [[nodiscard]] tl::unexpected<Error> usage(std::string what, std::string hint = {}) {
   return fail(ErrorKind::kUsage, std::move(what), std::move(hint));
@@ -130,6 +131,12 @@ constexpr std::uint32_t kLargestPid = 4'194'304;  // PID_MAX_LIMIT of 64-bit ker
     else if (raw.hooks == "preferred") options.hooks = HookSet::kPreferred;
     else if (raw.hooks == "fallback") options.hooks = HookSet::kFallback;
     else return usage("--hooks takes auto, preferred or fallback, not " + quote(raw.hooks));
+  }
+  options.go_ancestors = options.subcommand == Subcommand::kCheck ? kGoAncestors : 0;
+  if (!raw.go_ancestors.empty()) {
+    auto most = number("--go-ancestors", raw.go_ancestors, kGoAncestors);
+    if (!most) return tl::unexpected(most.error());
+    options.go_ancestors = static_cast<unsigned>(*most);
   }
   if (!raw.ready_fd.empty()) {
     auto fd = number("--ready-fd", raw.ready_fd, 1'000'000);

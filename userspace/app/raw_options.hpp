@@ -13,7 +13,7 @@ namespace sockleak {
 struct RawOptions {
   std::vector<std::string> pids, types, formats, recordings, filter;
   std::string max_port_use, max_close_wait, max_ownerless;
-  std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user, hooks;
+  std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user, hooks, go_ancestors;
   std::string cgroup, container;
   bool all = false, no_children = false, no_snapshot = false, json = false, quiet = false, verbose = false, no_color = false, list = false;
   bool destroy_leftovers = false;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/goroutine_facts.hpp"
+#include "app/idle_pools.hpp"
 #include "judge/judge.hpp"
 #include "process/cgroups.hpp"
 #include "track/hand_over.hpp"
@@ -49,7 +50,10 @@ class ReportBuilder {
     report.counters = in_.counters;
     report.complete = in_.counters.complete();
     std::map<SiteKey, std::size_t> findings;
-    for (Finding& finding : judge(in_.tracker, now_, session.judge)) {
+    const auto pooled = [this](const SocketRecord& socket) {
+      return idles_in_pool(socket, in_.tracker, in_.stacks, in_.symbolizer);
+    };
+    for (Finding& finding : judge(in_.tracker, now_, session.judge, pooled)) {
       if (finding.counts) report.leaked += finding.leaked;
       findings.emplace(finding.site, report.findings.size());
       report.findings.push_back(resolved(std::move(finding)));

@@ -189,6 +189,10 @@ Event to_event(const sl_goroutine_ancestors& w) {
   return event;
 }
 
+Event to_event(const sl_socket_waited& w) {
+  return SocketWaited{.time = time_of(w.header), .socket = SocketId{w.cookie}, .stack = StackHash{w.stack}};
+}
+
 Event to_event(const sl_socket_destroyed& w) {
   return SocketDestroyed{.time = time_of(w.header), .socket = SocketId{w.cookie}};
 }
@@ -318,6 +322,8 @@ Decoded decode(std::span<const std::byte> record) {
       return read<sl_socket_goroutine>(record);
     case SL_GOROUTINE_ANCESTORS:
       return read<sl_goroutine_ancestors>(record);
+    case SL_SOCKET_WAITED:
+      return read<sl_socket_waited>(record);
     case SL_SOCKET_DESTROYED:
       return read<sl_socket_destroyed>(record);
     case SL_PROCESS_FORKED:

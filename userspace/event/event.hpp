@@ -96,6 +96,9 @@ struct GoroutineAncestors {
   KernelTime time; SocketId socket; bool exact; std::vector<Ancestor> ancestors;
 };
 
+/// Go, when the end of its process closes the socket: where it was waited for, with nothing read or written since.
+struct SocketWaited { KernelTime time; SocketId socket; StackHash stack; };
+
 struct SocketDestroyed { KernelTime time; SocketId socket; };
 
 struct ProcessForked {
@@ -132,6 +135,6 @@ struct SnapshotLimit { KernelTime time; Pid pid; std::string comm; std::uint64_t
 using Event = std::variant<SessionBegan, CommandEnded, SocketCreated, SocketAccepted, StateChanged, SocketClosed,
                            SocketDestroyed, ProcessForked, ProcessExeced, ProcessExited, ProcessFreed, SnapshotBegan,
                            DescriptorReceived, SnapshotSocket, SnapshotHolder, SnapshotEnded, SnapshotCause, SnapshotLimit,
-                           SocketTouched, SocketGoroutine, GoroutineAncestors>;
+                           SocketTouched, SocketGoroutine, GoroutineAncestors, SocketWaited>;
 
 }  // namespace sockleak

@@ -145,14 +145,16 @@ constexpr Duration kShortestForRate = std::chrono::seconds(10);
 
 }  // namespace
 
-std::vector<Finding> judge(const Tracker& tracker, KernelTime now, const JudgeOptions& options) {
+std::vector<Finding> judge(const Tracker& tracker, KernelTime now, const JudgeOptions& options,
+                           const IsPooled& is_pooled) {
   const std::array rules{make_close_wait_rule(), make_open_at_exit_rule(), make_growth_rule(), make_invisible_rule(),
                          make_outlived_creator_rule()};
   const auto unaccepted = make_unaccepted_rule();
   const Confirmed confirmed = confirmed_sockets(tracker);
   std::vector<Finding> findings;
   for (const auto& [key, site] : tracker.sites()) {
-    const SiteView view{key, site, of_site(confirmed.open, key), of_site(confirmed.waiting, key), tracker, now};
+    const SiteView view{key, site, of_site(confirmed.open, key), of_site(confirmed.waiting, key), tracker, now,
+                        is_pooled};
     std::vector<Accusation> accusations;
     for (const auto& rule : rules) {
       if (auto accusation = rule->inspect(view, options)) accusations.push_back(std::move(*accusation));

@@ -41,8 +41,11 @@ class OpenAtExitRule final : public Rule {
     Accusation accusation;
     accusation.count = listeners ? site.listening_at_exit : site.open_at_exit - site.listening_at_exit;
     for (const SocketRecord& socket : site.at_exit) {
-      if ((socket.state == TcpState::kListen) == listeners) accusation.sockets.push_back(&socket);
+      if ((socket.state == TcpState::kListen) != listeners) continue;
+      if (view.is_pooled(socket)) --accusation.count;
+      else accusation.sockets.push_back(&socket);
     }
+    if (accusation.count == 0) return std::nullopt;
     const std::uint64_t siblings = closed_by_call(site);
     accusation.evidence = {"open-at-exit", text_of(accusation.count, listeners, siblings),
                            listeners       ? kListener

@@ -2,6 +2,7 @@
 // the last complete snapshot still found it open, or its process has ended.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -18,6 +19,9 @@ struct JudgeOptions {
   double leak_confidence = 0.8;               // from here on a suspect is called a leak
 };
 
+/// Whether a socket is known to idle in a pool, whose way it is to end with its process.
+using IsPooled = std::function<bool(const SocketRecord&)>;
+
 /// One site as the rules see it. Everything is borrowed for the call.
 struct SiteView {
   const SiteKey& key;
@@ -26,6 +30,7 @@ struct SiteView {
   const std::vector<const SocketRecord*>& waiting;  // likewise, in the accept queues of the site's listeners
   const Tracker& tracker;
   KernelTime now;
+  const IsPooled& is_pooled;
 };
 
 /// The number of live sockets did not rise in the last windows.

@@ -112,19 +112,27 @@ struct Pipe {
   return Identity{**uid, **gid, {**gid}, {}, {}};
 }
 
-/// Ours, with the variables that name the user made those of `identity`.
-[[nodiscard]] std::vector<std::string> environment_for(const std::optional<Identity>& identity) {
+[[nodiscard]] std::string_view name_of(std::string_view variable) {
+  return variable.substr(0, variable.find('='));
+}
+
+/// Ours, with the variables that name the user made those of `identity`, and with `others` put over all.
+[[nodiscard]] std::vector<std::string> environment_for(const std::optional<Identity>& identity,
+                                                       const std::vector<std::string>& others) {
   std::vector<std::string> result;
   for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
     const std::string_view text(*variable);
     const bool personal = text.starts_with("HOME=") || text.starts_with("USER=") || text.starts_with("LOGNAME=");
-    if (!identity || !personal) result.emplace_back(text);
+    const bool replaced = std::any_of(others.begin(), others.end(),
+                                      [text](const std::string& other) { return name_of(other) == name_of(text); });
+    if ((!identity || !personal) && !replaced) result.emplace_back(text);
   }
   if (identity && !identity->name.empty()) {
     result.push_back("HOME=" + identity->home);
     result.push_back("USER=" + identity->name);
     result.push_back("LOGNAME=" + identity->name);
   }
+  result.insert(result.end(), others.begin(), others.end());
   return result;
 }
 
@@ -249,7 +257,7 @@ Result<Command> Command::hold(const CommandOptions& options) {
   auto errors = make_pipe();
   if (!errors) return tl::unexpected(errors.error());
   std::vector<std::string> argv = options.argv;
-  std::vector<std::string> environment = environment_for(*identity);
+  std::vector<std::string> environment = environment_for(*identity, options.environment);
   const std::vector<char*> argv_pointers = pointers(argv);
   const std::vector<char*> environment_pointers = pointers(environment);
   keep_wait_statuses();

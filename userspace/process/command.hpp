@@ -16,6 +16,7 @@ namespace sockleak {
 struct CommandOptions {
   std::vector<std::string> argv;
   std::string user;  // run as this user; empty = SUDO_UID's user if we run under sudo as root, else unchanged
+  std::vector<std::string> environment = {};  // NAME=VALUE, in place of what we have of that name
 };
 
 class Command {

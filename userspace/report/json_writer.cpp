@@ -166,6 +166,7 @@ constexpr int kIndent = 2;
     }
     out["goroutine_ancestors"] = std::move(ancestors);
   }
+  if (!finding.ancestors_why.empty()) out["goroutine_ancestors_why"] = valid_utf8(finding.ancestors_why);
   if (finding.listener_created_at) out["listener_created_at"] = stack_json(*finding.listener_created_at);
   out["closed_at"] = std::move(closed_at);
   Json touched = Json::array();

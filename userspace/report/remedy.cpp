@@ -67,6 +67,15 @@ namespace {
   return parting;
 }
 
+/// A library made them in a goroutine of its own, for a call of the program's.
+[[nodiscard]] std::string caller_remedy(const ReportFinding& finding) {
+  const ReportAncestor& ancestor = finding.goroutine_ancestors[*finding.caller];
+  const Frame* frame = culprit_of(ancestor.stack, ancestor.culprit);
+  if (frame == nullptr) return {};
+  return "made for the call in " + frame_phrase(*frame) +
+         ": close what it returns on every path (of an HTTP response: its Body)";
+}
+
 /// What was done last to most of them, and where their path leaves that of the siblings that are closed.
 [[nodiscard]] std::string touch_remedy(const ReportFinding& finding) {
   const ReportTouch& touch = finding.last_touched_at.front();
@@ -147,6 +156,9 @@ std::string remedy_text(const ReportFinding& finding) {
   }
   if (held_only_by_others(finding)) return hand_over_remedy(finding);
   if (accused_by(finding, "invisible")) return invisible_remedy(finding);
+  if (finding.caller && *finding.caller < finding.goroutine_ancestors.size()) {
+    if (std::string text = caller_remedy(finding); !text.empty()) return text;
+  }
   if (!finding.last_touched_at.empty()) {
     if (std::string text = touch_remedy(finding); !text.empty()) return text;
   }

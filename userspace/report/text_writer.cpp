@@ -159,6 +159,7 @@ class TextReport {
           (frame == nullptr ? "an unknown place" : frame_line(*frame, verbose_)) + ancestor_text(ancestor));
       if (verbose_) out_ += stack_lines(ancestor.stack, ancestor.culprit, true);
     }
+    if (!finding.ancestors_why.empty()) row("called from", "an unknown place: " + escape_terminal(finding.ancestors_why));
   }
 
   [[nodiscard]] static std::string ancestor_text(const ReportAncestor& ancestor) {

@@ -21,6 +21,7 @@ class StackMentions {
     if (header.type == SL_SOCKET_ACCEPTED) add(offsetof(sl_socket_accepted, stack));
     if (header.type == SL_SOCKET_CLOSED) add(offsetof(sl_socket_closed, stack));
     if (header.type == SL_SOCKET_TOUCHED) add(offsetof(sl_socket_touched, touch.stack));
+    if (header.type == SL_SOCKET_WAITED) add(offsetof(sl_socket_waited, stack));
     if (header.type == SL_SOCKET_GOROUTINE) add(offsetof(sl_socket_goroutine, created_at));
     if (header.type != SL_GOROUTINE_ANCESTORS) return;
     for (std::size_t i = 0; i < SL_MAX_ANCESTORS; ++i) {

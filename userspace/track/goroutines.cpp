@@ -12,6 +12,11 @@ void Tracker::on(const SocketGoroutine& e) {
   goroutine->created_at = resolve(e.created_at);
 }
 
+void Tracker::on(const SocketWaited& e) {
+  Goroutine* goroutine = find(e.socket) == nullptr ? nullptr : goroutines_.note(e.socket);
+  if (goroutine != nullptr) goroutine->waits_at = resolve(e.stack);
+}
+
 void Tracker::on(const GoroutineAncestors& e) {
   Goroutine* goroutine = find(e.socket) == nullptr ? nullptr : goroutines_.note(e.socket);
   if (goroutine == nullptr) return;

@@ -16,6 +16,7 @@ struct Goroutine {
   };
   std::uint64_t id = 0;
   StackId created_at = kNoStack;    // the `go` statement alone
+  StackId waits_at = kNoStack;      // where the socket was waited for when only the end of its process closed it
   bool exact = false;               // the ancestors' stacks are as they were at their `go` statements
   std::vector<Ancestor> ancestors;  // the parent first
 };

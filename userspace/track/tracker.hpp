@@ -79,6 +79,7 @@ class Tracker {
   void on(const SocketTouched&);
   void on(const SocketGoroutine&);
   void on(const GoroutineAncestors&);
+  void on(const SocketWaited&);
   void on(const SnapshotCause&);
   void on(const SnapshotLimit&);
 

@@ -105,6 +105,9 @@ TEST(Options, HaveDefaults) {
   EXPECT_TRUE(options.copy_stacks);
   EXPECT_EQ(options.max_leaks, 0U);
   EXPECT_EQ(options.leak_exit_code, 1);
+  EXPECT_EQ(options.go_ancestors, 10U);
+  EXPECT_EQ(understood({"trace", "-p", "1"}).go_ancestors, 0U);
+  EXPECT_EQ(understood({"check", "--go-ancestors", "0", "-p", "1"}).go_ancestors, 0U);
 }
 
 TEST(Options, LeaveTheCommandAlone) {

@@ -168,6 +168,14 @@ TEST(Decode, SocketGoroutine) {
   EXPECT_EQ(event.created_at, StackHash{9});
 }
 
+TEST(Decode, SocketWaited) {
+  auto wire = wire_of<sl_socket_waited>(SL_SOCKET_WAITED);
+  wire.cookie = 5;
+  wire.stack = 9;
+  EXPECT_EQ(decoded<SocketWaited>(wire).socket, SocketId{5});
+  EXPECT_EQ(decoded<SocketWaited>(wire).stack, StackHash{9});
+}
+
 TEST(Decode, GoroutineAncestorsNeverMoreThanThereIsRoomFor) {
   auto wire = wire_of<sl_goroutine_ancestors>(SL_GOROUTINE_ANCESTORS);
   wire.cookie = 5;

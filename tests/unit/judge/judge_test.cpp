@@ -65,6 +65,19 @@ TEST_F(JudgeTest, NothingIsSaidOfAHealthyProgram) {
   EXPECT_TRUE(verdicts({.at_exit = true}).empty());
 }
 
+TEST_F(JudgeTest, WhatIdlesInAPoolAtTheEndIsNoLeak) {
+  for (std::uint64_t cookie = 1; cookie <= 5; ++cookie) story.opens(app, cookie, kConnectPath);
+  story.exits(app).snapshot();
+  const TrackedStory told(story);
+  const JudgeOptions options{.at_exit = true};
+  const auto some = judge(told.tracker(), story.now(), options,
+                          [](const SocketRecord& socket) { return socket.id.value > 3; });
+  ASSERT_EQ(some.size(), 1U);
+  EXPECT_EQ(some[0].leaked, 3U);
+  EXPECT_EQ(some[0].sockets.size(), 3U);
+  EXPECT_TRUE(judge(told.tracker(), story.now(), options, [](const SocketRecord&) { return true; }).empty());
+}
+
 TEST_F(JudgeTest, AServerThatNeverAnswersTheFinLeaks) {
   story.creates(app, 2, kListenPath).listens(2);
   accept_and_fin(10, 35);

@@ -74,6 +74,18 @@ class CommandTest : public testing::Test {
   TemporaryTree tree_;
 };
 
+TEST_F(CommandTest, HasWhatIsAddedToItsEnvironment) {
+  ::setenv("SOCKLEAK_TEST_A", "ours", 1);
+  CommandOptions options = shell("echo $SOCKLEAK_TEST_A $SOCKLEAK_TEST_B > \"$1\"");
+  options.environment = {"SOCKLEAK_TEST_A=theirs", "SOCKLEAK_TEST_B=new"};
+  auto command = Command::hold(options);
+  ASSERT_TRUE(command) << command.error().message();
+  ASSERT_TRUE(command->release());
+  EXPECT_EQ(finish(*command), 0);
+  EXPECT_EQ(tree_.read("out"), "theirs new\n");
+  ::unsetenv("SOCKLEAK_TEST_A");
+}
+
 TEST_F(CommandTest, DoesNotRunBeforeItIsReleased) {
   auto command = Command::hold(shell("echo ran > \"$1\""));
   ASSERT_TRUE(command) << command.error().message();

@@ -143,6 +143,7 @@ Report hostile_report() {
   bad.goroutine_created_at = bad.created_at;
   bad.goroutine_ancestors = {{7, true, bad.created_at, 0}};
   bad.caller = 0;
+  bad.ancestors_why = attack;
   for (ReportSocket& s : bad.sockets) s.record.holders[0].comm = attack;
   out.actions->sockets[0].holders[0].comm = attack;
   out.actions->sockets[0].result_why = attack;

@@ -379,6 +379,11 @@ TEST_F(TrackerTest, ASocketKnowsItsGoroutineUntilItIsClosed) {
     EXPECT_EQ(goroutine->ancestors[1].stack, kNoStack);
     EXPECT_EQ(told.tracker().goroutine(SocketId{8}), nullptr) << "of a socket that nobody has seen";
   }
+  story.waited(7, kListenPath);
+  {
+    const TrackedStory told(story);
+    EXPECT_EQ(told.tracker().goroutine(SocketId{7})->waits_at, told.stacks().find(StackHash{kListenPath}));
+  }
   const TrackedStory told(story.closes(app, 7, kClosePath));
   EXPECT_EQ(told.tracker().goroutine(SocketId{7}), nullptr);
 }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0
+ *
+ * Part of wire.h, apart because these numbers live only as long as one loaded program.
+ */
+#ifndef SOCKLEAK_COUNTER_NUMBERS_H
+#define SOCKLEAK_COUNTER_NUMBERS_H
+
+/* Losses counted in the kernel: index into the per-CPU array sl_counters. */
+#define SL_COUNTER_EVENT_RING_FULL 0
+#define SL_COUNTER_STACK_RING_FULL 1
+#define SL_COUNTER_STORAGE_FULL 2
+#define SL_COUNTER_SEEN_FULL 3
+#define SL_COUNTER_TARGETS_FULL 4
+#define SL_COUNTER_WALK_READ_FAILED 5
+#define SL_COUNTER_WALK_INSANE 6
+#define SL_COUNTER_WALK_CONTENDED 7
+#define SL_COUNTER_WALK_DEPTH 8
+#define SL_COUNTER_WALK_MISSED 9
+#define SL_COUNTER_STACKS_WALKED 10
+#define SL_COUNTER_ACCEPT_WITHOUT_COOKIE 11
+#define SL_COUNTER_COMPAT_TASK 12
+#define SL_COUNTER_STACKS_RECALLED 13
+#define SL_COUNTER_PYTHON_LOST 14
+#define SL_COUNTER_PYTHON_BROKEN 15
+#define SL_COUNTER_HAND_OVERS_CUT 16
+#define SL_COUNTER_GOROUTINES_LOST 17
+#define SL_COUNTER_MAX 24
+
+#endif
