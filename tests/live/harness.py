@@ -241,11 +241,11 @@ class TruthTest(unittest.TestCase):
         for name in STACK_LOSSES:
             self.assertEqual(0, counter(report, name), name)
 
-    def assert_finding_is_the_truth(self, finding, truth, program=None):
+    def assert_finding_is_the_truth(self, finding, truth, program=None, rule="open-at-exit"):
         """`program`: the module that the truth's places are in, if it is not the program's own name."""
         program = program or truth["program"]
         self.assertEqual("leak", finding["verdict"])
-        self.assertIn("open-at-exit", [rule["rule"] for rule in finding["rules"]])
+        self.assertIn(rule, [fired["rule"] for fired in finding["rules"]])
         self.assertEqual("tcp", finding["protocol"])
         self.assertEqual(truth["origin"], finding["origin"])
         self.assertEqual((truth["created"], truth["created"] - truth["leaked"], truth["leaked"]),

@@ -2,9 +2,9 @@
 it was linked, where its debug information is, over what kind of frames the call goes, and what became of its file. The
 leaking call, the siblings' close and the last touch are the program's truth to the line, or the report says why not."""
 
+import contextlib
 import json
 import os
-import pathlib
 import shlex
 import shutil
 import subprocess
@@ -98,15 +98,55 @@ class NativeMatrix(harness.TruthTest):
         self.assertEqual([], report["findings"])
 
     def test_however_it_was_made_and_started(self):
-        with harness.scratch() as directory:
-            mounts = directory / "mounts"
-            mounts.mkdir()
-            plain = NATIVE / "plain"
-            self.assert_all([
-                *built(LINKED), *built(DEBUG), *built(LINELESS, has_lines=False),
-                *(Case(path, [plain, "--through", path], "plain") for path in PATHS),
-                Case("memfd", [sys.executable, "-c", IN_MEMORY, plain], "memfd:hidden"),
-                Case("other mounts", ["unshare", "-m", "sh", "-c", IN_OTHER_MOUNTS, "sh", mounts, plain], "hidden")])
+        self.assert_all([*built(LINKED), *built(DEBUG), *built(LINELESS, has_lines=False),
+                         *(Case(path, [NATIVE / "plain", "--through", path], "plain") for path in PATHS)])
+
+    @contextlib.contextmanager
+    def waiting(self, command, truth, *options):
+        """The program, which waits for a line before it does anything, and then for the end of its input."""
+        program = subprocess.Popen([str(word) for word in (*command, "--wait", *options, "--truth", truth)],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            harness.read_line(program.stdout, "ready", str(command[0]))
+            yield program
+        finally:
+            program.stdin.close()
+            program.wait(harness.TIMEOUT)
+            program.stdout.close()
+
+    def test_whatever_became_of_its_file(self):
+        for options in ((), ("--repaired",)):
+            with harness.scratch() as directory, contextlib.ExitStack() as stack:
+                plain, files = NATIVE / "plain", {name: directory / name for name in ("deleted", "replaced")}
+                (directory / "mounts").mkdir()
+                for file in files.values():
+                    harness.copy_for_everyone(plain, directory).rename(file)
+                commands = {"memfd:hidden": [sys.executable, "-c", IN_MEMORY, plain],
+                            "hidden": ["unshare", "-m", "sh", "-c", IN_OTHER_MOUNTS, "sh", directory / "mounts", plain],
+                            "deleted": [files["deleted"]], "replaced": [files["replaced"]]}
+                programs = [stack.enter_context(self.waiting(command, directory / f"{module}.json", *options))
+                            for module, command in commands.items()]
+                files["deleted"].unlink()
+                shutil.copyfile("/bin/true", directory / "true")
+                os.replace(directory / "true", files["replaced"])
+                tracer = harness.Tracer("-p", ",".join(str(program.pid) for program in programs), "--older", "0s",
+                                        "--json", "-v")
+                for program in programs:
+                    program.stdin.write("\n")
+                    program.stdin.flush()
+                    harness.read_line(program.stdout, "done", str(program.args))
+                report = harness.parse_report(tracer.result(interrupt=True))
+                self.assert_complete(report)
+                truths = {module: json.loads((directory / f"{module}.json").read_text()) for module in commands}
+                self.assertEqual(sum(truth["leaked"] for truth in truths.values()),
+                                 sum(finding["leaked"] for finding in report["findings"]))
+                for module, truth in truths.items():
+                    with self.subTest(case=module, options=options):
+                        findings = made_by(report, truth["pid"])
+                        self.assertEqual(0 if options else 1, len(findings))
+                        del truth["touched_at"]  # looked for only once a site is suspected
+                        for finding in findings:
+                            self.assert_finding_is_the_truth(finding, truth, module, "close-wait")
 
     def test_what_is_not_seen_to_the_end_is_marked(self):
         """The first stack on each path is told from a copy of a part of it, or is longer than is ever walked."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import pathlib
 import pwd
 import shutil
 import socket
@@ -55,6 +56,38 @@ def load(*arguments):
         yield process
 
 
+def is_user(name):
+    try:
+        return bool(pwd.getpwnam(name))
+    except KeyError:
+        return False
+
+
+def postgresql_programs():
+    return pathlib.Path(sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1])
+
+
+@contextlib.contextmanager
+def postgresql():
+    """A server with a database that user `tester` may use without a password. -> its process, its port"""
+    programs, port = postgresql_programs(), free_port()
+    user = next(name for name in ("postgres", "nobody") if is_user(name))
+    # PostgreSQL refuses to run as root.
+    demote = ("setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups")
+    with harness.scratch() as directory:
+        shutil.chown(directory, user)
+        data = directory / "data"
+        made = harness.run(*demote, programs / "initdb", "-D", data, "-A", "trust", "-N", "-U", "tester", "--no-locale",
+                           "-E", "UTF8", cwd=directory)
+        if made.returncode != 0:
+            raise AssertionError(made.stderr.decode())
+        with child(*demote, programs / "postgres", "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
+                   "-c", f"unix_socket_directories={directory}", "-c", "fsync=off", stderr=subprocess.PIPE,
+                   cwd=directory) as postgres:
+            harness.read_until(postgres.stderr, "ready to accept connections", "postgres")
+            yield postgres, port
+
+
 class RealPrograms(unittest.TestCase):
     maxDiff = None
 
@@ -103,33 +136,12 @@ class RealPrograms(unittest.TestCase):
                     self.watch("redis-server", redis, benchmark, least=10)
 
     def test_postgresql_with_pgbench(self):
-        programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
-        user = next(name for name in ("postgres", "nobody") if self.is_user(name))
-        port = free_port()
-        # PostgreSQL refuses to run as root.
-        demote = ("setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups")
-        with harness.scratch() as directory:
-            shutil.chown(directory, user)
-            data = directory / "data"
-            made = harness.run(*demote, f"{programs}/initdb", "-D", data, "-A", "trust", "-N", "-U", "tester",
-                               "--no-locale", "-E", "UTF8", cwd=directory)
-            self.assertEqual(0, made.returncode, made.stderr.decode())
-            with child(*demote, f"{programs}/postgres", "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
-                       "-c", f"unix_socket_directories={directory}", "-c", "fsync=off", stderr=subprocess.PIPE,
-                       cwd=directory) as postgres:
-                harness.read_until(postgres.stderr, "ready to accept connections", "postgres")
-                pgbench = (f"{programs}/pgbench", "-h", "127.0.0.1", "-p", port, "-U", "tester")
-                filled = harness.run(*pgbench, "-i", "-q", "-s", "1", "postgres")
-                self.assertEqual(0, filled.returncode, filled.stderr.decode())
-                with load(*pgbench, "-C", "-S", "-c", "4", "-T", "120", "postgres") as client:
-                    self.watch("postgres", postgres, client, least=10)
-
-    @staticmethod
-    def is_user(name):
-        try:
-            return bool(pwd.getpwnam(name))
-        except KeyError:
-            return False
+        with postgresql() as (postgres, port):
+            pgbench = (postgresql_programs() / "pgbench", "-h", "127.0.0.1", "-p", port, "-U", "tester")
+            filled = harness.run(*pgbench, "-i", "-q", "-s", "1", "postgres")
+            self.assertEqual(0, filled.returncode, filled.stderr.decode())
+            with load(*pgbench, "-C", "-S", "-c", "4", "-T", "120", "postgres") as client:
+                self.watch("postgres", postgres, client, least=10)
 
 
 if __name__ == "__main__":

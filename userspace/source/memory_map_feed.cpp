@@ -102,7 +102,11 @@ void MemoryMapFeed::refresh(Pid pid, KernelTime now) {
   KernelTime& last = refreshed_[pid];
   if (last.ns != 0 && now - last < std::chrono::milliseconds(100)) return;
   last = now;
-  read_maps(pid, now);
+  for (const MapsEntry& entry : procfs_.executable_mappings(pid)) {
+    // What lies there by now came after what lay there then, as the events say.
+    if (!rings_.empty() && addresses_.find(pid, now, entry.start) != nullptr) continue;
+    addresses_.map(pid, now, Mapping{entry.start, entry.end, entry.offset, module_of(pid, entry)});
+  }
 }
 
 void MemoryMapFeed::read_maps(Pid pid, KernelTime since) {
@@ -127,6 +131,9 @@ ModuleId MemoryMapFeed::module_of(Pid pid, const MapsEntry& entry) {
 
 void MemoryMapFeed::drain() {
   std::vector<Change> changes;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  drained_.ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
   for (Ring& ring : rings_) read_ring(ring, changes);
   std::stable_sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) { return a.when < b.when; });
   for (const Change& change : changes) apply(change);

@@ -31,6 +31,10 @@ class MemoryMapFeed {
   void follow_child(Pid parent, Pid child, KernelTime when);
   /// Applies everything that has happened.
   void drain();
+  /// The same, unless it has been done since `when`.
+  void drain_until(KernelTime when) {
+    if (drained_ < when) drain();
+  }
   /// An address was not found: re-reads the process's mappings, at most every 100 ms of event time per process.
   void refresh(Pid pid, KernelTime now);
   /// The same at once: for programs that make memory executable afterwards (mprotect), which no event tells.
@@ -71,6 +75,7 @@ class MemoryMapFeed {
   std::map<Pid, KernelTime> refreshed_;
   std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint64_t, std::string>, ModuleId> known_files_;
   OnReplaced on_replaced_;
+  KernelTime drained_{};
   Counters losses_;
 };
 

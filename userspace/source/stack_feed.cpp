@@ -148,13 +148,15 @@ void StackFeed::take_back(Pid pid, KernelTime when, std::uint64_t start, std::ui
 
 void StackFeed::renew(std::span<const std::byte> event, RecordSink& sink) {
   sl_header header{};
-  if (replaced_.empty() || !copy_head(event, header)) return;
+  if (!copy_head(event, header)) return;
   Pid pid{header.tgid};
   KernelTime when{header.ktime_ns};
   if (sl_socket_touched touched{}; header.type == SL_SOCKET_TOUCHED && copy_head(event, touched)) {
     pid = Pid{touched.touch.tgid};
     when = KernelTime{touched.touch.ktime_ns};
   }
+  feed_.drain_until(when);
+  if (replaced_.empty()) return;
   (void)StackMentions(event).all([&](StackHash stack) {
     renew(stack, pid, when, sink);
     return true;

@@ -40,6 +40,15 @@ bool is_program(string_view file, string_view name) {
   return std::ranges::all_of(file, [](char c) { return is_digit(c) || c == '.' || c == '-'; });
 }
 
+/// Libraries that connect for whoever calls them: the caller decides how long it lasts.
+bool is_client_library(string_view path) {
+  static constexpr auto kLibraries = std::to_array<string_view>(
+      {"libcurl", "libcurl-gnutls", "libcurl-nss", "libpq", "libmysqlclient", "libmariadb", "libhiredis", "libssl",
+       "libcrypto", "libgnutls", "libldap", "libssh", "libssh2", "libnghttp2", "librabbitmq", "libmemcached"});
+  const string_view file = base_name(path);
+  return std::ranges::any_of(kLibraries, [&](string_view name) { return is_library(file, name); });
+}
+
 bool is_runtime_module(string_view path) {
   static constexpr auto kLibraries = std::to_array<string_view>(
       {"libc",      "ld",        "libpthread", "libm",      "librt",    "libdl",      "libresolv",
@@ -236,7 +245,9 @@ std::size_t culprit_frame(const Stack& stack) {
     // The system call's wrapper, of a static libc that was built with lines.
     return &frame != &frames.front() || frame.inlined || !is_libc_function(frame.function);
   };
-  const auto found = std::ranges::find_if(frames, is_culprit);
+  const auto is_caller = [&](const Frame& frame) { return is_culprit(frame) && !is_client_library(frame.module); };
+  auto found = std::ranges::find_if(frames, is_caller);
+  if (found == frames.end()) found = std::ranges::find_if(frames, is_culprit);
   return found == frames.end() ? 0 : static_cast<std::size_t>(found - frames.begin());
 }
 

@@ -78,9 +78,9 @@ SEPARATE int variable(char request) {
   return fd;
 }
 
-// 2 MB of stack in 256 frames.
+// 2 MB of stack.
 SEPARATE int deep(char request, int below) {
-  volatile char local[8000];
+  volatile char local[400];
   local[0] = request;
   const int fd = below == 0 ? open_backend(local[0]) : deep(local[0], below - 1);
   local[1] = 1;
@@ -118,7 +118,7 @@ SEPARATE int dial(char request) {
   if (goes("realigned")) fd = realigned(request);
   else if (goes("forced")) fd = forced(request);
   else if (goes("variable")) fd = variable(request);
-  else if (goes("deep")) fd = deep(request, 255);
+  else if (goes("deep")) fd = deep(request, 4800);
   else if (goes("signal") || goes("sigaltstack")) fd = by_signal(request);
   else fd = open_backend(request);
   NO_TAIL_CALL;

@@ -159,6 +159,13 @@ TEST(Culprit, MayBeAModuleWithoutAnyName) {
             2u);
 }
 
+TEST(Culprit, IsWhoCallsAClientLibrary) {
+  EXPECT_EQ(culprit_frame(stack_of({frame(kLibc, "__socket"), frame("/usr/lib/x86_64-linux-gnu/libcurl.so.4", "Curl_socket"),
+                                    frame("/usr/lib/x86_64-linux-gnu/libpq.so.5.15", "", "/src/fe-connect.c", 7),
+                                    frame(kApp, "fetch", "/src/fetch.c", 5)})),
+            3u);
+}
+
 TEST(Culprit, IsTheInnermostFrameIfThereIsNoOther) {
   EXPECT_EQ(culprit_frame(stack_of({frame(kLibc, "socket"), frame(kLibc, "getaddrinfo")})), 0u);
   EXPECT_EQ(culprit_frame(Stack{}), 0u);
