@@ -2,6 +2,8 @@
 pointers alone or C's unwind tables, every frame has its function and line and the leaking call is named."""
 
 import json
+import socket
+import subprocess
 import sys
 import unittest
 
@@ -72,6 +74,40 @@ class GoPrograms(unittest.TestCase):
                     self.assert_whole(close["stack"])
                 sites.add(finding["site"])
         self.assertEqual(1, len(sites), "a site has the same fingerprint in every build")
+
+    def waiting_parent(self, build):
+        """The truth of programs/go/waiting_parent.go and the finding on it, attached to while its parent waits."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            program = subprocess.Popen([harness.PROGRAMS / build, "%s:%d" % server.getsockname()],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            try:
+                tracer = harness.Tracer("--json", "--older", "0ms", "-p", str(program.pid))
+                program.stdin.write(b"x")
+                program.stdin.flush()
+                truth = json.loads(program.stdout.readline())
+                for _ in range(5):
+                    server.accept()[0].close()
+                report = harness.parse_report(tracer.result(interrupt=True))
+            finally:
+                harness.end(program)
+        self.assertEqual(1, len(report["findings"]), report["findings"])
+        return truth, report["findings"][0]
+
+    def test_a_parent_that_waits_is_found(self):
+        for build in ("go_waiting_parent", "newgo_waiting_parent"):
+            with self.subTest(build=build):
+                if not (harness.PROGRAMS / build).exists():
+                    self.skipTest("SOCKLEAK_NEW_GOROOT named no newer Go compiler when the tests were built")
+                truth, finding = self.waiting_parent(build)
+                self.assert_whole(finding["created_at"])
+                if int(truth["go"].split(".")[1]) < 21:  # such releases keep no parent
+                    self.assertNotIn("goroutine_ancestors", finding)
+                    continue
+                parent, = finding["goroutine_ancestors"]
+                self.assertFalse(parent["exact"])
+                self.assertEqual(truth["goroutine"], parent["goroutine"])
+                self.assert_whole(parent["stack"])
+                self.assertEqual(harness.true_place(truth), culprit(parent["stack"]))
 
     def test_the_repaired_program_is_clean(self):
         for build in BUILDS:

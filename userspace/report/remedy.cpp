@@ -71,7 +71,7 @@ namespace {
 [[nodiscard]] std::string caller_remedy(const ReportFinding& finding) {
   const ReportAncestor& ancestor = finding.goroutine_ancestors[*finding.caller];
   const Frame* frame = culprit_of(ancestor.stack, ancestor.culprit);
-  if (frame == nullptr) return {};
+  if (frame == nullptr || !ancestor.exact) return {};  // elsewhere by now, perhaps
   return "made for the call in " + frame_phrase(*frame) +
          ": close what it returns on every path (of an HTTP response: its Body)";
 }

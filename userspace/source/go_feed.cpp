@@ -42,6 +42,8 @@ void GoFeed::examine(AddressSpaceId asid, Pid pid, KernelTime when) {
     const auto& go = program(mapping.module).go;
     if (!go) continue;
     examined = kFound;
+    const Module& module = modules_.get(mapping.module);
+    placed_[pid] = {mapping.module, mapping.start - module.address_of_offset(mapping.offset)};
     if (go->goid == 0 || bpf_map_update_elem(maps_.gos, &asid.value, &*go, BPF_ANY) != 0) {
       losses_.add(Counter::go_runtimes_unknown);
     } else {
@@ -49,6 +51,16 @@ void GoFeed::examine(AddressSpaceId asid, Pid pid, KernelTime when) {
     }
     return;
   }
+}
+
+std::optional<GoFeed::Living> GoFeed::living(Pid pid) {
+  const auto placed = placed_.find(pid);
+  if (placed == placed_.end()) return std::nullopt;
+  Program& of = program(placed->second.module);
+  if (!of.go || of.go->goid == 0) return std::nullopt;
+  if (!of.allgs) of.allgs = go_variable(modules_.get(placed->second.module), "runtime.allgs");
+  if (*of.allgs == 0) return std::nullopt;
+  return Living{*of.go, *of.allgs + placed->second.bias};
 }
 
 void GoFeed::leave_out_inlined(MappedStack& stack) {

@@ -25,11 +25,16 @@ class GoFeed {
   void expect(ModuleId program);
   /// Looks for Go in what the process maps, if that has changed since the last time.
   void examine(AddressSpaceId asid, Pid pid, KernelTime when);
+  /// Where a living process has the list of its goroutines, as far as its symbols tell.
+  struct Living { sl_go go; std::uint64_t allgs; };
+  [[nodiscard]] std::optional<Living> living(Pid pid);
   /// Takes the program counters of inlined calls out of a stack that the program itself has listed: the symbolizer finds
   /// them by itself.
   void leave_out_inlined(MappedStack& stack);
   /// Nothing uses the address space any more.
   void forget(AddressSpaceId asid);
+  /// The process runs another program or none.
+  void forget(Pid pid) { placed_.erase(pid); }
 
   [[nodiscard]] Counters losses() const { return losses_; }
 
@@ -37,6 +42,7 @@ class GoFeed {
   struct Program {
     std::optional<sl_go> go;
     std::optional<GoTable> table;  // opened when it is needed
+    std::optional<std::uint64_t> allgs;  // in the file, looked for when it is needed; 0 = no symbol says it
   };
   Program& program(ModuleId module);
 
@@ -45,6 +51,8 @@ class GoFeed {
   Maps maps_;
   std::unordered_map<ModuleId, Program> programs_;
   std::unordered_map<AddressSpaceId, std::uint64_t> examined_;  // AddressMap::changes() then; ~0: found
+  struct Placed { ModuleId module; std::uint64_t bias; };
+  std::unordered_map<Pid, Placed> placed_;
   Counters losses_;
 };
 

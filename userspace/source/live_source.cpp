@@ -11,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "process/procfs.hpp"
+#include "source/go_parents.hpp"
 #include "source/kernel_counters.hpp"
 #include "source/kernel_features.hpp"
 #include "source/kernel_tables.hpp"
@@ -97,6 +98,7 @@ class AttachedSource final : public LiveSource {
   AddressMap addresses_;
   MemoryMapFeed maps_feed_;
   StackFeed stacks_feed_;
+  GoParents parents_{stacks_feed_};
   // Destroyed in reverse: rings before the programs whose maps they use.
   Programs programs_;
   TouchFeed touches_{programs_};
@@ -268,6 +270,7 @@ std::size_t AttachedSource::drain(RecordSink& sink) {
   ring_buffer__consume(stacks_.get());
   deliver_held();
   ring_buffer__consume(events_.get());
+  parents_.pause(sink);
   sink_ = nullptr;
   return delivered_;
 }
@@ -301,7 +304,7 @@ void AttachedSource::deliver(std::span<const std::byte> record) {
   stacks_feed_.renew(record, *sink_);
   follow_processes(record);
   ++delivered_;
-  sink_->on_record(record);
+  parents_.deliver(record, *sink_);
 }
 
 void AttachedSource::follow_processes(std::span<const std::byte> record) {

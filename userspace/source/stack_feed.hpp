@@ -66,7 +66,10 @@ class StackFeed {
     jit_.forget(pid);
     replaced_.forget(pid);
     spaces_of_.erase(pid);
+    go_.forget(pid);
   }
+  /// Tells where the parent of the goroutine is now, if it waits and can be read (go_parents.cpp).
+  void tell_parent(const sl_socket_goroutine& made, RecordSink& sink);
   /// Opens the unwind tables of all modules known so far, so that the first stacks are quick.
   void warm_up();
 
@@ -109,6 +112,7 @@ class StackFeed {
   std::unordered_map<std::uint64_t, Known> known_;
   ReplacedCode replaced_;
   std::unordered_set<std::uint64_t> tickets_;  // arrived, not yet named by an event
+  std::unordered_set<std::uint64_t> parent_stacks_;
   std::uint64_t rules_installed_ = 0;
   Counters losses_;
 };

@@ -21,6 +21,22 @@ using std::string_view;
 
 constexpr unsigned kFirstWithParent = 21;
 
+std::optional<std::uint64_t> find_symbol(Elf* elf, int type, string_view wanted) {
+  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf, section)) != nullptr;) {
+    GElf_Shdr facts;
+    if (gelf_getshdr(section, &facts) == nullptr || facts.sh_type != SHT_SYMTAB || facts.sh_entsize == 0) continue;
+    Elf_Data* data = elf_getdata(section, nullptr);
+    for (std::size_t i = 0; data != nullptr && i < facts.sh_size / facts.sh_entsize; ++i) {
+      GElf_Sym symbol;
+      if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
+      if (GELF_ST_TYPE(symbol.st_info) != type) continue;
+      const char* name = elf_strptr(elf, facts.sh_link, symbol.st_name);
+      if (name != nullptr && wanted == name) return symbol.st_value;
+    }
+  }
+  return std::nullopt;
+}
+
 /// The program's own variable lies right below the FS base unless other variables of its threads are there too.
 std::int32_t tls_offset(const Module& module) {
   constexpr std::int32_t kOnlyOne = -8;
@@ -36,21 +52,8 @@ std::int32_t tls_offset(const Module& module) {
     size = static_cast<std::int64_t>((header.p_memsz + align - 1) / align * align);
   }
   if (size == -kOnlyOne) return kOnlyOne;
-  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf.get(), section)) != nullptr;) {
-    GElf_Shdr facts;
-    if (gelf_getshdr(section, &facts) == nullptr || facts.sh_type != SHT_SYMTAB || facts.sh_entsize == 0) continue;
-    Elf_Data* data = elf_getdata(section, nullptr);
-    for (std::size_t i = 0; data != nullptr && i < facts.sh_size / facts.sh_entsize; ++i) {
-      GElf_Sym symbol;
-      if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
-      if (GELF_ST_TYPE(symbol.st_info) != STT_TLS) continue;
-      const char* name = elf_strptr(elf.get(), facts.sh_link, symbol.st_name);
-      if (name != nullptr && string_view(name) == "runtime.tlsg") {
-        return static_cast<std::int32_t>(static_cast<std::int64_t>(symbol.st_value) - size);
-      }
-    }
-  }
-  return 0;
+  const auto variable = find_symbol(elf.get(), STT_TLS, "runtime.tlsg");
+  return variable ? static_cast<std::int32_t>(static_cast<std::int64_t>(*variable) - size) : 0;
 }
 
 /// A struct's members by name, as offsets.
@@ -130,6 +133,11 @@ std::optional<sl_go> go_offsets_from_debug(const Module& module) {
     } while (!(g && m) && dwarf_siblingof(&die, &die) == 0);
   }
   return g && m ? std::optional(go) : std::nullopt;
+}
+
+std::uint64_t go_variable(const Module& module, string_view name) {
+  const ElfHandle elf(elf_begin(module.fd.get(), ELF_C_READ_MMAP_PRIVATE, nullptr));
+  return elf == nullptr ? 0 : find_symbol(elf.get(), STT_OBJECT, name).value_or(0);
 }
 
 std::optional<sl_go> find_go(const Module& module) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "stack/module_store.hpp"
 
@@ -21,5 +22,8 @@ namespace sockleak {
 
 /// What the debug information of the file says; nullopt if it has none of the runtime.
 [[nodiscard]] std::optional<sl_go> go_offsets_from_debug(const Module& module);
+
+/// Address in the file of the runtime's variable of this name; 0 = no symbol says it.
+[[nodiscard]] std::uint64_t go_variable(const Module& module, std::string_view name);
 
 }  // namespace sockleak

@@ -20,6 +20,7 @@ void Tracker::on(const SocketWaited& e) {
 void Tracker::on(const GoroutineAncestors& e) {
   Goroutine* goroutine = find(e.socket) == nullptr ? nullptr : goroutines_.note(e.socket);
   if (goroutine == nullptr) return;
+  if (goroutine->exact && !e.exact) return;
   goroutine->exact = e.exact;
   goroutine->ancestors.clear();
   for (const auto& [id, stack] : e.ancestors) goroutine->ancestors.push_back({id, resolve(stack)});
