@@ -139,6 +139,20 @@ class Scan {
   std::map<std::uint64_t, Frame> left_behind_;
 };
 
+/// push %rbp; mov %rsp, %rbp somewhere in front of what is asked for, whatever else the function does to its stack: V8's
+/// builtins begin by taking their return address away.
+[[nodiscard]] bool makes_frame(std::span<const std::byte> code, std::uint64_t asked) {
+  bool pushed = false;
+  for (std::uint64_t at = 0; at < asked;) {
+    const auto now = decode_x86(code.subspan(at));
+    if (!now) return false;
+    at += now->length;
+    if (pushed && now->does == Does::kSetBp) return at <= asked;
+    pushed = now->does == Does::kPushBp;
+  }
+  return false;
+}
+
 }  // namespace
 
 ScannedCode scan_prologue(std::span<const std::byte> code, std::uint64_t asked) {
@@ -146,7 +160,8 @@ ScannedCode scan_prologue(std::span<const std::byte> code, std::uint64_t asked) 
     Scan scan(part, asked);
     const bool understood = scan.run();
     if (!understood && part.size() > asked) continue;  // what lies behind may contradict itself
-    return {.rule = understood ? scan.result() : std::nullopt, .frames_bp = scan.frames_bp};
+    if (!understood) return {.rule = std::nullopt, .frames_bp = scan.frames_bp || makes_frame(part, asked)};
+    return {.rule = scan.result(), .frames_bp = scan.frames_bp};
   }
   return {};
 }

@@ -127,6 +127,15 @@ TEST(PrologueScan, SaysNothingWhereItCannotKnow) {
   EXPECT_FALSE(scan({0xe8, 0, 0}));                                // cut off
 }
 
+TEST(PrologueScan, SeesAFrameInCodeItDoesNotUnderstand) {
+  // pop %rax; push %rbx; push %rax; push %rbp; mov %rsp, %rbp; push $6; call *%rdx; as V8's Builtins_CallApiCallback
+  const Bytes code = bytes({0x58, 0x53, 0x50, 0x55, 0x48, 0x89, 0xe5, 0x6a, 0x06, 0xff, 0xd2, 0xc9, 0xc3});
+  const ScannedCode scanned = scan_prologue(code, 11);
+  EXPECT_FALSE(scanned.rule);
+  EXPECT_TRUE(scanned.frames_bp);
+  EXPECT_FALSE(scan_prologue(code, 4).frames_bp) << "not yet";
+}
+
 TEST(PrologueScan, SaysWhatTheUnwindTablesSay) {
   for (const std::string& path : {std::string(SOCKLEAK_SUBJECTS) + "/subject_frameless",
                                  std::string(SOCKLEAK_SUBJECTS) + "/subject_frame_pointer",
