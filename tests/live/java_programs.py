@@ -3,6 +3,7 @@ compiler and inlined, no flag in the program and no perf map. Functions, files a
 
 import glob
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -40,9 +41,9 @@ def virtual_machines():
             continue
         asked = subprocess.run([path, "-XshowSettings:properties", "-version"], stderr=subprocess.PIPE,
                                stdout=subprocess.DEVNULL, timeout=harness.TIMEOUT, check=False).stderr.decode()
-        settings = dict(line.strip().split(" = ", 1) for line in asked.splitlines() if " = " in line)
-        if int(settings.get("java.specification.version", "0").split(".")[0]) >= OLDEST:
-            found.setdefault(settings["java.specification.version"], path)
+        version = re.search(r"^ *java\.specification\.version = (\d+)$", asked, re.MULTILINE)
+        if version and int(version.group(1)) >= OLDEST:
+            found.setdefault(version.group(1), path)
     return found
 
 
