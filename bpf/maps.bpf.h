@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "go_wire.h"
+#include "java_wire.h"
 #include "python_wire.h"
 #include "scope_wire.h"
 #include "wire.h"
@@ -211,6 +212,9 @@ struct sl_window {
 	__u64 python_count;
 	__u64 python_end;
 	struct sl_python_frame python[SL_PYTHON_FRAMES];
+	/* frames of HotSpot's interpreter: java.bpf.h */
+	__u64 java_count;
+	struct sl_java_frame java[SL_MAX_FRAMES + 1];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

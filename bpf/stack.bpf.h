@@ -13,6 +13,7 @@
 #ifndef SOCKLEAK_STACK_BPF_H
 #define SOCKLEAK_STACK_BPF_H
 
+#include "java.bpf.h"
 #include "python.bpf.h"
 #include "recall.bpf.h"
 #include "stack_copy.bpf.h"
@@ -71,6 +72,11 @@ __weak __noinline int sl_step(__u64 owner)
 		pc = sl_stack_word(window, sp + 168, owner);
 		sl_note_read(window, sp + 168, pc, 1);
 		window->anchor = cfa; /* an alternate signal stack may lie anywhere */
+	} else if (kind == SL_RULE_INTERPRETED) {
+		sl_note_bp(window);
+		sl_interpreted_frame(window, owner, bp, &pc, &cfa, &bp);
+		if (!window->end && (cfa <= sp || (cfa & 7)))
+			window->end = SL_WALK_INSANE;
 	} else {
 		cfa = sp;
 		if (kind == SL_RULE_BP || kind == SL_RULE_BP_DEREF || kind == SL_RULE_BP_SWITCH) {
@@ -164,6 +170,7 @@ __weak __noinline __u64 sl_try_stack(__u64 owner, __u32 asid)
 	window->interpreted = 0;
 	window->python_count = 0;
 	window->python_end = 0;
+	window->java_count = 0;
 	window->walk.reads = 0;
 	window->walk.needs_bp = 0;
 	window->walk.leads = 0;

@@ -4,6 +4,7 @@
 #ifndef SOCKLEAK_STACK_COPY_BPF_H
 #define SOCKLEAK_STACK_COPY_BPF_H
 
+#include "java.bpf.h"
 #include "python.bpf.h"
 #include "read.bpf.h"
 #include "window.bpf.h"
@@ -121,12 +122,18 @@ static __always_inline int sl_ship(struct sl_window *window, __u64 owner, __u64 
 static __always_inline __u64 sl_missed(struct sl_window *window, __u64 owner)
 {
 	__u64 ticket, left;
+	__u32 refused;
 	int error;
 
 	sl_count(SL_COUNTER_WALK_MISSED);
 	left = sl_config.copy_stacks ? sl_stack_left(window->sp) : 8;
 	ticket = sl_mix(sl_mix(window->hash, bpf_ktime_get_ns()), owner) & ~15ull;
 	sl_python_send(window, owner, ticket);
+	refused = sl_java_send(window, owner, ticket);
+	if (refused) {
+		window->end = refused;
+		return 0;
+	}
 	if (left && left <= 1024)
 		error = sl_ship(window, owner, ticket, left, 1024);
 	else if (left && left <= 4096)
@@ -171,10 +178,15 @@ static __always_inline __u64 sl_send_frames(struct sl_window *window, __u64 owne
 	return 0;
 }
 
-/* The same with its Python frames. */
+/* The same with its Python frames, and the methods of its interpreted Java frames. */
 static __always_inline __u64 sl_send_new(struct sl_window *window, __u64 owner, __u64 hash)
 {
+	__u32 refused;
+
 	sl_python_send(window, owner, hash);
+	refused = sl_java_send(window, owner, hash);
+	if (refused)
+		return refused;
 	return sl_send_frames(window, owner, hash);
 }
 

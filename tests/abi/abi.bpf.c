@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "go_wire.h"
+#include "java_wire.h"
 #include "python_wire.h"
 #include "scope_wire.h"
 #include "wire.h"

@@ -126,7 +126,13 @@
   STRUCT(sl_python_code)                                                                                      \
     MEMBER(sl_python_code, header) MEMBER(sl_python_code, key) MEMBER(sl_python_code, code)                   \
     MEMBER(sl_python_code, check) MEMBER(sl_python_code, asid) MEMBER(sl_python_code, first_line)             \
-    MEMBER(sl_python_code, lines) MEMBER(sl_python_code, name) MEMBER(sl_python_code, file)
+    MEMBER(sl_python_code, lines) MEMBER(sl_python_code, name) MEMBER(sl_python_code, file)                   \
+  STRUCT(sl_java_frame)                                                                                       \
+    MEMBER(sl_java_frame, method) MEMBER(sl_java_frame, bytecode) MEMBER(sl_java_frame, frame)                \
+    MEMBER(sl_java_frame, padding)                                                                            \
+  STRUCT(sl_java_stack)                                                                                       \
+    MEMBER(sl_java_stack, header) MEMBER(sl_java_stack, stack) MEMBER(sl_java_stack, asid)                    \
+    MEMBER(sl_java_stack, count) MEMBER(sl_java_stack, frames)
 /* clang-format on */
 
 #endif

@@ -40,6 +40,7 @@ def runtimes(directory):
     yield "Node, perf map", mapped if node else None
     java = built("javac", "-d", directory, SOURCES / "Loop.java")
     yield "Java", ["java", "-cp", directory, "Loop"] if java else None
+    yield "Java, interpreted", ["java", "-Xint", "-cp", directory, "Loop"] if java else None
     yield "Java, frame pointers", ["java", "-XX:+PreserveFramePointer", "-cp", directory, "Loop"] if java else None
 
 

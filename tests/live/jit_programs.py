@@ -7,17 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
 import harness
 
 NODE = shutil.which("node")
-JAVAC = shutil.which("javac")
 PROGRAM = harness.REPOSITORY / "tests/programs/node/error_path.js"
-# A method is compiled after a few calls, before the next one, and stays a frame of its own.
-COMPILES_SOON = ("-Xbatch", "-XX:-Inline", "-XX:Tier0InvokeNotifyFreqLog=0", "-XX:TieredStopAtLevel=1",
-                 "-XX:Tier3InvocationThreshold=5", "-XX:Tier3MinInvocationThreshold=2", "-XX:Tier3CompileThreshold=5")
 NAMED = ("--perf-basic-prof", "--interpreted-frames-native-stack")
 
 
@@ -84,54 +79,8 @@ class Node(unittest.TestCase):
         self.assertEqual([], connects(harness.parse_report(outcome)), outcome.stdout.decode())
 
 
-@unittest.skipUnless(JAVAC, "there is no javac: install openjdk-17-jdk-headless")
-class Java(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.classes = tempfile.TemporaryDirectory(prefix="sockleak-test-")
-        subprocess.run([JAVAC, "-d", cls.classes.name, harness.REPOSITORY / "tests/programs/java/ErrorPath.java"],
-                       check=True, timeout=harness.TIMEOUT)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.classes.cleanup()
-
-    def command(self, *options):
-        return ["java", *options, "-cp", self.classes.name, "ErrorPath", "TRUTH"]
-
-    @staticmethod
-    def write_map(pid):
-        subprocess.run(["jcmd", str(pid), "Compiler.perfmap"], check=True, stdout=subprocess.DEVNULL,
-                       timeout=harness.TIMEOUT)
-
-    def leaks(self, outcome, truth):
-        found = connects(harness.parse_report(outcome))
-        self.assertEqual(truth["leaked"], sum(finding["leaked"] for finding in found), outcome.stderr.decode())
-        return [finding["created_at"] for finding in found]
-
-    def test_compiled_methods_are_named_through_the_perf_map(self):
-        outcome, truth = trace(self.command("-XX:+PreserveFramePointer", *COMPILES_SOON), prepare=self.write_map)
-        stacks = self.leaks(outcome, truth)
-        for stack in stacks:
-            self.assertFalse(stack["truncated"], harness.show(stack))
-            functions = [frame["function"] for frame in stack["frames"] if frame["kind"] == "java"]
-            self.assertTrue(any(name.startswith(truth["created_at"]["function"] + "(") for name in functions),
-                            harness.show(stack))
-
-    def test_interpreted_stacks_are_walked_through_with_a_map(self):
-        for stack in self.leaks(*trace(self.command("-Xint"), prepare=self.write_map)):
-            self.assertFalse(stack["truncated"], harness.show(stack))
-            self.assertIn("java", [frame["kind"] for frame in stack["frames"]])
-
-    def test_without_a_map_it_stops_honestly_and_says_what_would_help(self):
-        for stack in self.leaks(*trace(self.command())):
-            self.assertEqual((True, "no unwind information"), (stack["truncated"], stack["why"]), harness.show(stack))
-            self.assertIn("libnio.so", [harness.base_name(frame["module"]) for frame in stack["frames"]])
-        self.assertIn(b"jcmd PID Compiler.perfmap", trace(self.command(), form="-q")[0].stdout)
-
-
 if __name__ == "__main__":
-    if NODE is None and JAVAC is None:
-        print("skipped: there is neither node nor javac")
+    if NODE is None:
+        print("skipped: there is no node")
         sys.exit(harness.SKIPPED)
     harness.main()

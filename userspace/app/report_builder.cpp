@@ -9,6 +9,7 @@
 
 #include "app/goroutine_facts.hpp"
 #include "app/idle_pools.hpp"
+#include "app/java_pool.hpp"
 #include "judge/judge.hpp"
 #include "process/cgroups.hpp"
 #include "track/hand_over.hpp"
@@ -50,8 +51,9 @@ class ReportBuilder {
     report.counters = in_.counters;
     report.complete = in_.counters.complete();
     std::map<SiteKey, std::size_t> findings;
-    const auto pooled = [this](const SocketRecord& socket) {
-      return idles_in_pool(socket, in_.tracker, in_.stacks, in_.symbolizer);
+    JavaPool java(in_.tracker, in_.stacks, in_.symbolizer);
+    const auto pooled = [&](const SocketRecord& socket) {
+      return idles_in_pool(socket, in_.tracker, in_.stacks, in_.symbolizer) || java.may_hold(socket);
     };
     for (Finding& finding : judge(in_.tracker, now_, session.judge, pooled)) {
       if (finding.counts) report.leaked += finding.leaked;

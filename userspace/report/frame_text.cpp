@@ -64,10 +64,6 @@ std::string names_hint(const Stack& stack) {
   for (const Frame& frame : stack.frames) {
     // Before V8 compiles a function, all of its kind run in this one.
     const bool node = frame.kind == FrameKind::kNode || frame.function == "Builtins_InterpreterEntryTrampoline";
-    if (is_unnamed_jit(frame) && frame.kind == FrameKind::kJava) {
-      return "Java methods are named if `jcmd PID Compiler.perfmap` (JDK 17 or later) was run, and all of them walked with "
-             "-XX:+PreserveFramePointer";
-    }
     if (node && (is_unnamed_jit(frame) || frame.kind == FrameKind::kNative)) {
       return "JavaScript functions are named with `node --perf-basic-prof --interpreted-frames-native-stack`";
     }

@@ -118,7 +118,7 @@ void StackFeed::tell_parent(const sl_socket_goroutine& made, RecordSink& sink) {
   copy.bp = parked->bp;
   copy.bytes = parked->bytes;
   copy.wanted = parked->bytes.size();
-  RawStack raw{{copy.pc}, WalkEnd::kNone};
+  RawStack raw{{copy.pc}, WalkEnd::kNone, {}};
   const WalkedStack walked = unwinder_.walk(pid, when, copy, SL_MAX_FRAMES - 1, [](std::uint64_t, const UnwindRule&) {});
   raw.frames.insert(raw.frames.end(), walked.stack.frames.begin(), walked.stack.frames.end());
   raw.end = walked.stack.end;

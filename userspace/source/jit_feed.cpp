@@ -21,7 +21,6 @@ constexpr std::uint64_t kLargestMap = 64u << 20;  // bytes; V8's grows without b
 
 FrameKind runtime_of(std::string_view path) {
   const std::string_view file = path.substr(path.rfind('/') + 1);
-  if (file == "libjvm.so") return FrameKind::kJava;
   if (file == "node" || file == "nodejs" || file.starts_with("libnode.so")) return FrameKind::kNode;
   return FrameKind::kNative;
 }
@@ -62,16 +61,10 @@ JitFeed::Process& JitFeed::process(Pid pid, KernelTime when) {
     process.kind = runtime_of(modules_.get(mapping.module).path);
     if (process.kind != FrameKind::kNative) break;
   }
-  if (process.kind == FrameKind::kJava) {
-    constexpr std::string_view kFlag = "-XX:+PreserveFramePointer";
-    const std::string proc = "/proc/" + std::to_string(pid.value);
-    process.has_frame_pointers = text_of(proc + "/cmdline").find(kFlag) != std::string::npos ||
-                                 text_of(proc + "/environ").find(kFlag) != std::string::npos;
-  }
   return process;
 }
 
-// V8 appends a line as it compiles, so what was read need not be read again; HotSpot writes its map anew.
+// V8 appends a line as it compiles, so what was read need not be read again.
 void JitFeed::read_map(Pid pid, Process& process) {
   const std::string number = std::to_string(pid.value), proc = "/proc/" + number;
   struct stat facts {};
@@ -99,15 +92,6 @@ std::string_view JitFeed::name_at(Pid pid, Process& process, std::uint64_t pc) {
   return process.map.find(pc - 1);
 }
 
-bool JitFeed::keeps_frame_pointer(Pid pid, KernelTime when, std::uint64_t pc) {
-  Process& process = this->process(pid, when);
-  if (process.kind != FrameKind::kJava) return false;
-  const Mapping* mapping = addresses_.find(pid, when, pc - 1);
-  if (mapping == nullptr || mapping->module != ModuleStore::kUnknown) return false;
-  const std::string_view name = name_at(pid, process, pc);
-  return process.has_frame_pointers || name == "Interpreter" || name.starts_with("StubRoutines");
-}
-
 std::optional<MappedFrame> JitFeed::name(Pid pid, KernelTime when, std::uint64_t pc) {
   Process& process = this->process(pid, when);
   const std::string_view name = name_at(pid, process, pc);
@@ -118,8 +102,7 @@ std::optional<MappedFrame> JitFeed::name(Pid pid, KernelTime when, std::uint64_t
   return names_.intern(std::move(unnamed));
 }
 
-bool JitFeed::read_code(Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out) {
-  if (process(pid, when).kind == FrameKind::kJava) return false;
+bool JitFeed::read_code(Pid pid, std::uint64_t address, std::span<std::byte> out) {
   const iovec to{.iov_base = out.data(), .iov_len = out.size()};
   const iovec from{.iov_base = reinterpret_cast<void*>(address), .iov_len = out.size()};
   return ::process_vm_readv(static_cast<pid_t>(pid.value), &to, 1, &from, 1, 0) == static_cast<ssize_t>(out.size());

@@ -25,12 +25,8 @@ class JitFeed {
   /// known; nullopt if nothing is.
   std::optional<MappedFrame> name(Pid pid, KernelTime when, std::uint64_t pc);
 
-  /// Is the frame at `pc` one of HotSpot's that certainly keeps a frame pointer? Its interpreter's and those of its stubs
-  /// do, compiled methods with -XX:+PreserveFramePointer. No call precedes the addresses that its interpreter returns to.
-  bool keeps_frame_pointer(Pid pid, KernelTime when, std::uint64_t pc);
-
-  /// The bytes of such code, from the living process. Not of HotSpot's: what looks like a frame pointer there may be none.
-  bool read_code(Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out);
+  /// The bytes of such code, from the living process.
+  static bool read_code(Pid pid, std::uint64_t address, std::span<std::byte> out);
 
   /// Is a runtime known to be in the process? It makes more code executable without a memory-map event.
   bool is_runtime(Pid pid, KernelTime when) { return process(pid, when).kind != FrameKind::kNative; }
@@ -41,7 +37,6 @@ class JitFeed {
   struct Process {
     std::uint64_t changes = 0;  // AddressMap::changes() when the runtime was looked for
     FrameKind kind = FrameKind::kNative;
-    bool has_frame_pointers = false;  // HotSpot
     std::uint64_t inode = 0, size = 0;  // of the map, when it was read
     std::int64_t mtime_ns = 0;
     PerfMap map;

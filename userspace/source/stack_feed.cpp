@@ -32,7 +32,7 @@ struct NoCode final : CodeOracle {
 };
 
 RawStack frames_of(const __u64* frames, std::uint16_t count, std::uint8_t end) {
-  return {{frames, frames + std::min<std::size_t>(count, SL_MAX_FRAMES)}, static_cast<WalkEnd>(end)};
+  return {{frames, frames + std::min<std::size_t>(count, SL_MAX_FRAMES)}, static_cast<WalkEnd>(end), {}};
 }
 
 }  // namespace
@@ -50,13 +50,18 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
     python_.on_record(header, record);
     return;
   }
+  if (header.type == SL_JAVA_STACK) {
+    java_.on_record(record);
+    return;
+  }
   if (header.type == SL_STACK_SEEN) {
     sl_stack_seen seen{};
     if (!copy_head(record, seen)) {
       losses_.add(Counter::records_malformed);
       return;
     }
-    const RawStack raw = frames_of(seen.frames, seen.count, seen.end);
+    RawStack raw = frames_of(seen.frames, seen.count, seen.end);
+    raw.interpreted = java_.take(seen.stack);
     if (raw.end == WalkEnd::kMissingRule) losses_.add(Counter::stacks_without_rule);
     if ((header.flags & SL_STACK_LOGICAL) == 0) {
       losses_.add(Counter::frames_unverified, unwinder_.unverified(pid, when, raw));
@@ -70,6 +75,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
     python_.merge(AddressSpaceId{seen.asid}, seen.stack, raw, placed);
     const bool plain = !logical && placed.frames.size() == native && raw.frames.size() == native;
     known_[seen.stack] = {pid, when, plain ? raw : RawStack{}};
+    java_.unfold(placed);
     sink.on_stack(StackHash{seen.stack}, placed);
     return;
   }
@@ -82,6 +88,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   const AddressSpaceId asid{missed.asid};
   spaces_of_[pid] = asid;
   RawStack raw = frames_of(missed.frames, missed.count, SL_WALK_MISSING_RULE);
+  raw.interpreted = java_.take(missed.stack);
   StackCopy copy;
   copy.pc = missed.pc;
   copy.sp = missed.sp;
@@ -89,7 +96,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   copy.interrupted = missed.interrupted != 0;
   copy.bytes = record.subspan(sizeof(sl_stack_missed), missed.length);
   copy.wanted = missed.wanted;
-  if (jit_.is_runtime(pid, when)) {
+  if (java_.is_java(pid, when) || jit_.is_runtime(pid, when)) {
     feed_.read_again(pid, when);
   } else if (addresses_.find(pid, when, missed.pc) == nullptr) {
     feed_.refresh(pid, when);
@@ -100,6 +107,11 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
                      [&](std::uint64_t pc, const UnwindRule& rule) {
                        if (!replaced_.is_gone(pid, when, pc)) learn(asid, pc, rule);
                      });
+  const std::size_t missed_at = raw.frames.empty() ? 0 : raw.frames.size() - 1;
+  for (InterpretedFrame frame : walked.stack.interpreted) {
+    frame.frame += missed_at;
+    raw.interpreted.push_back(frame);
+  }
   raw.frames.insert(raw.frames.end(), walked.stack.frames.begin(), walked.stack.frames.end());
   raw.end = walked.stack.end;
   losses_.add(Counter::stacks_copied);
@@ -110,6 +122,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   tickets_.insert(missed.stack);
   MappedStack placed = place(pid, when, raw);
   python_.merge(asid, missed.stack, raw, placed);
+  java_.unfold(placed);
   sink.on_stack(StackHash{missed.stack}, placed);
 }
 
@@ -156,7 +169,8 @@ void StackFeed::renew(std::span<const std::byte> event, RecordSink& sink) {
     when = KernelTime{touched.touch.ktime_ns};
   }
   feed_.drain_until(when);
-  if (replaced_.empty()) return;
+  for (const auto& [since, start, end] : java_.verify(pid, when)) take_back(pid, since, start, end);
+  if (replaced_.empty() && !java_.is_java(pid, when)) return;
   (void)StackMentions(event).all([&](StackHash stack) {
     renew(stack, pid, when, sink);
     return true;
@@ -167,17 +181,22 @@ void StackFeed::renew(StackHash hash, Pid pid, KernelTime when, RecordSink& sink
   const auto entry = known_.find(hash.value);
   if (entry == known_.end() || entry->second.raw.frames.empty()) return;
   Known& known = entry->second;
-  if (known.pid == pid && !replaced_.between(pid, known.when, when, known.raw.frames)) return;
+  if (known.pid == pid && !replaced_.between(pid, known.when, when, known.raw.frames) &&
+      !java_.methods_replaced(pid, known.when, when, known.raw.interpreted)) {
+    return;
+  }
   known.pid = pid;
   known.when = when;
-  sink.on_stack(hash, place(pid, when, known.raw));
+  MappedStack placed = place(pid, when, known.raw);
+  java_.unfold(placed);
+  sink.on_stack(hash, placed);
 }
 
 /// A frame whose rule the kernel side may have had from other code: what lies beyond is not told.
 void StackFeed::cut_where_doubtful(Pid pid, KernelTime when, const RawStack& raw, MappedStack& placed) {
   for (std::size_t i = 0; i < placed.frames.size(); ++i) {
     const MappedFrame& frame = placed.frames[i];
-    if (frame.module == ModuleStore::kUnknown || frame.module == NamedFrames::kNamed) continue;
+    if (frame.module == ModuleStore::kUnknown || frame.module.value >= modules_.size()) continue;
     const WalkState state{.pc = raw.frames[i], .sp = 0, .bp = 0};
     const UnwindRule right = compiler_.compile(frame.module, frame.address, state, StackCopy{}, NoCode{});
     if (!replaced_.is_doubtful(pid, when, raw.frames[i], right)) continue;
@@ -188,20 +207,34 @@ void StackFeed::cut_where_doubtful(Pid pid, KernelTime when, const RawStack& raw
   }
 }
 
+/// The frame of code that was made at run time, if a runtime is known to have made it.
+std::optional<MappedFrame> StackFeed::runtime_frame(Pid pid, KernelTime when, const RawStack& raw, std::size_t index,
+                                                    bool& doubtful) {
+  const auto words = std::ranges::find(raw.interpreted, index, &InterpretedFrame::frame);
+  const InterpretedFrame* interpreted = words == raw.interpreted.end() ? nullptr : &*words;
+  if (auto frame = java_.name(pid, when, raw.frames[index], interpreted, doubtful)) return frame;
+  return jit_.name(pid, when, raw.frames[index]);
+}
+
 MappedStack StackFeed::place(Pid pid, KernelTime when, const RawStack& raw) {
   MappedStack placed;
   placed.end = raw.end;
   placed.frames.reserve(raw.frames.size());
-  for (const std::uint64_t address : raw.frames) {
+  for (std::size_t i = 0; i < raw.frames.size(); ++i) {
+    const std::uint64_t address = raw.frames[i];
     const Mapping* mapping = addresses_.find(pid, when, address);
     if (mapping == nullptr) {
       feed_.refresh(pid, when);
       mapping = addresses_.find(pid, when, address);
     }
     if (mapping != nullptr && mapping->module == ModuleStore::kUnknown) {
-      if (const auto named = jit_.name(pid, when, address)) {
+      bool doubtful = false;
+      if (const auto named = runtime_frame(pid, when, raw, i, doubtful)) {
         placed.frames.push_back(*named);
-        continue;
+        if (!doubtful) continue;
+        placed.end = WalkEnd::kInsane;
+        losses_.add(Counter::stacks_insane);
+        break;
       }
     }
     if (mapping == nullptr || mapping->module == ModuleStore::kUnknown) {

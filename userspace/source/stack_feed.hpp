@@ -11,6 +11,7 @@
 #include "base/counters.hpp"
 #include "source/event_source.hpp"
 #include "source/go_feed.hpp"
+#include "source/java_feed.hpp"
 #include "source/jit_feed.hpp"
 #include "source/memory_map_feed.hpp"
 #include "source/python_feed.hpp"
@@ -26,12 +27,13 @@ class StackFeed {
 
   StackFeed(ModuleStore& modules, NamedFrames& names, AddressMap& addresses, MemoryMapFeed& feed)
       : modules_(modules), addresses_(addresses), feed_(feed), python_(modules, addresses, names),
-        go_(modules, addresses), jit_(modules, addresses, names), compiler_(modules), unwinder_(modules, addresses, compiler_) {
-    unwinder_.use({.read = [this](Pid pid, KernelTime when, std::uint64_t address,
-                                  std::span<std::byte> out) { return jit_.read_code(pid, when, address, out); },
-                   .trusts = [this](Pid pid, KernelTime when, std::uint64_t pc, std::uint64_t) {
-                     return jit_.keeps_frame_pointer(pid, when, pc);
-                   }});
+        go_(modules, addresses), java_(modules, addresses, names), jit_(modules, addresses, names), compiler_(modules),
+        unwinder_(modules, addresses, compiler_) {
+    unwinder_.use({.read = [this](Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out) {
+                     // What looks like a frame pointer in HotSpot's code may be none.
+                     return !java_.is_java(pid, when) && JitFeed::read_code(pid, address, out);
+                   },
+                   .rule = [this](Pid pid, KernelTime when, std::uint64_t pc) { return java_.rule(pid, when, pc); }});
     feed_.on_replaced([this](Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end) {
       take_back(pid, when, start, end);
     });
@@ -63,6 +65,7 @@ class StackFeed {
   void forget(AddressSpaceId asid);
   /// The process runs another program or none.
   void forget(Pid pid) {
+    java_.forget(pid);
     jit_.forget(pid);
     replaced_.forget(pid);
     spaces_of_.erase(pid);
@@ -77,6 +80,7 @@ class StackFeed {
     Counters losses = losses_;
     losses.merge(python_.losses());
     losses.merge(go_.losses());
+    losses.merge(java_.losses());
     return losses;
   }
   [[nodiscard]] std::uint64_t rules_installed() const { return rules_installed_; }
@@ -95,6 +99,7 @@ class StackFeed {
   void renew(StackHash hash, Pid pid, KernelTime when, RecordSink& sink);
   void take_back(Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end);
   MappedStack place(Pid pid, KernelTime when, const RawStack& raw);
+  std::optional<MappedFrame> runtime_frame(Pid pid, KernelTime when, const RawStack& raw, std::size_t index, bool& doubtful);
   void cut_where_doubtful(Pid pid, KernelTime when, const RawStack& raw, MappedStack& placed);
 
   ModuleStore& modules_;
@@ -102,6 +107,7 @@ class StackFeed {
   MemoryMapFeed& feed_;
   PythonFeed python_;
   GoFeed go_;
+  JavaFeed java_;
   JitFeed jit_;
   RuleCompiler compiler_;
   SnapshotUnwinder unwinder_;

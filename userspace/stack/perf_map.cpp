@@ -59,18 +59,6 @@ Frame v8_frame(std::string_view name) {
   return frame;
 }
 
-Frame java_frame(std::string_view name) {
-  Frame frame;
-  frame.kind = FrameKind::kJava;
-  // "void Orders.fetch(java.lang.String)": what comes before the last blank that is not among the parameters is a type.
-  const std::string_view before = name.substr(0, name.find('('));
-  const std::size_t blank = before.rfind(' ');
-  frame.function = before.find('.') == std::string_view::npos || blank == std::string_view::npos
-                       ? name
-                       : name.substr(blank + 1);
-  return frame;
-}
-
 }  // namespace
 
 void PerfMap::read(std::string_view text) {
@@ -97,7 +85,6 @@ std::string_view PerfMap::find(std::uint64_t address) const {
 
 Frame jit_frame(FrameKind kind, std::string_view name) {
   if (kind == FrameKind::kNode) return v8_frame(name);
-  if (kind == FrameKind::kJava) return java_frame(name);
   Frame frame;
   frame.kind = kind;
   frame.function = name;

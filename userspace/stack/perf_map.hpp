@@ -34,7 +34,7 @@ class PerfMap {
 };
 
 /// A frame from such a name, for code of `kind`. V8 writes "JS:*fetch /srv/app.js:12:3", where the mark is the compiler
-/// and the line is where the function begins; HotSpot writes "void Orders.fetch(java.lang.String)".
+/// and the line is where the function begins.
 [[nodiscard]] Frame jit_frame(FrameKind kind, std::string_view name);
 
 }  // namespace sockleak

@@ -32,6 +32,26 @@ std::optional<WalkState> interrupted_frame(const WalkState& state, const StackCo
   return WalkState{.pc = *pc, .sp = *sp, .bp = *bp, .interrupted = true};
 }
 
+constexpr std::uint64_t interpreted(int offset) {
+  return static_cast<std::uint64_t>(std::int64_t{offset});
+}
+
+/// The caller of a frame of HotSpot's interpreter.
+std::optional<WalkState> interpreted_frame(const WalkState& state, const StackCopy& copy, WalkEnd& end) {
+  const auto sp = copy.word(state.bp + interpreted(SL_INTERPRETED_SENDER_SP));
+  const auto bp = copy.word(state.bp);
+  const auto pc = copy.word(state.bp + SL_INTERPRETED_SENDER_PC);
+  if (!sp || !bp || !pc) {
+    end = WalkEnd::kReadFailed;
+    return std::nullopt;
+  }
+  if (*sp % 8 != 0 || *sp <= state.sp || !is_code_pointer(*pc)) {
+    end = WalkEnd::kInsane;
+    return std::nullopt;
+  }
+  return WalkState{.pc = *pc, .sp = *sp, .bp = *bp, .interrupted = false};
+}
+
 std::optional<std::uint64_t> frame_address(const UnwindRule& rule, const WalkState& state, const StackCopy& copy) {
   const auto offset = static_cast<std::uint64_t>(std::int64_t{rule.cfa_offset});
   switch (rule.kind) {
@@ -79,6 +99,7 @@ bool copy_too_short(const WalkState& state, const StackCopy& copy) {
 
 std::optional<WalkState> step(const UnwindRule& rule, const WalkState& state, const StackCopy& copy, WalkEnd& end) {
   if (rule.kind == SL_RULE_SIGNAL) return interrupted_frame(state, copy, end);
+  if (rule.kind == SL_RULE_INTERPRETED) return interpreted_frame(state, copy, end);
   const auto cfa = frame_address(rule, state, copy);
   if (!cfa) {
     end = WalkEnd::kReadFailed;
@@ -143,15 +164,10 @@ class SnapshotUnwinder::MappedCode final : public CodeOracle {
     if (!at.mapped || at.module != ModuleStore::kUnknown) return before(address) == Before::kCall;
     std::array<std::byte, 7> bytes{};
     const LivingCode& living = unwinder_.living_;
-    if (living.trusts && living.trusts(pid_, when_, at_, address)) return true;
     return living.read && living.read(pid_, when_, address - bytes.size(), bytes) && ends_with_call(bytes);
   }
 
-  /// The frame whose rule is being looked for.
-  void go_to(std::uint64_t pc) { at_ = pc; }
-
  private:
-  std::uint64_t at_ = 0;
   SnapshotUnwinder& unwinder_;
   Pid pid_;
   KernelTime when_;
@@ -182,8 +198,8 @@ WalkedStack SnapshotUnwinder::walk(Pid pid, KernelTime when, const StackCopy& co
   WalkState state{.pc = copy.pc, .sp = copy.sp, .bp = copy.bp, .interrupted = copy.interrupted};
   for (bool first = true;; first = false) {
     const auto place = code.place(state.pc, state.interrupted ? 0 : 1);
-    code.go_to(state.pc);
-    const UnwindRule rule = compiler_.compile(place.module, place.address, state, copy, code);
+    const auto told = place.module == ModuleStore::kUnknown && living_.rule ? living_.rule(pid, when, state.pc) : std::nullopt;
+    const UnwindRule rule = told ? *told : compiler_.compile(place.module, place.address, state, copy, code);
     const bool unknown = rule.source == static_cast<__u8>(RuleSource::kNoInformation);
     if (unknown && copy_too_short(state, copy)) {
       result.stack.end = WalkEnd::kReadFailed;
@@ -198,6 +214,11 @@ WalkedStack SnapshotUnwinder::walk(Pid pid, KernelTime when, const StackCopy& co
     if (result.stack.frames.size() >= max_frames) {
       result.stack.end = WalkEnd::kDepth;
       return result;
+    }
+    if (rule.kind == SL_RULE_INTERPRETED) {
+      const auto method = copy.word(state.bp + interpreted(SL_INTERPRETED_METHOD));
+      const auto bytecode = copy.word(state.bp + interpreted(SL_INTERPRETED_BYTECODE));
+      if (method && bytecode) result.stack.interpreted.push_back({result.stack.frames.size(), *method, *bytecode});
     }
     const auto caller = step(rule, state, copy, result.stack.end);
     if (!caller) return result;

@@ -29,10 +29,10 @@ class SnapshotUnwinder {
  public:
   using Learn = std::function<void(std::uint64_t pc, const UnwindRule& rule)>;
   /// What is known of code that is in no file. `read`: its bytes, from the living process; false = not to be had.
-  /// `trusts`: the frame at `pc` certainly keeps a frame pointer, and its caller may well be at `caller`.
+  /// `rule`: how to get from `pc` to its caller, if whoever made the code says so; nullopt = nobody does.
   struct LivingCode {
     std::function<bool(Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out)> read;
-    std::function<bool(Pid pid, KernelTime when, std::uint64_t pc, std::uint64_t caller)> trusts;
+    std::function<std::optional<UnwindRule>(Pid pid, KernelTime when, std::uint64_t pc)> rule;
   };
 
   SnapshotUnwinder(ModuleStore& modules, const AddressMap& addresses, RuleCompiler& compiler)

@@ -18,10 +18,18 @@ enum class WalkEnd : std::uint8_t {  // SL_WALK_*
 /// One clause for the report: "user memory was not readable"; empty for kComplete.
 [[nodiscard]] const char* why_short(WalkEnd end);
 
+/// A frame of HotSpot's interpreter: its address does not say which method it runs.
+struct InterpretedFrame {
+  std::size_t frame = 0;       // index in the stack
+  std::uint64_t method = 0;    // address of the Method
+  std::uint64_t bytecode = 0;  // where it executes; 0 = a native method
+};
+
 /// Addresses as walked; frames[0] is where the syscall returns to, the others are return addresses.
 struct RawStack {
   std::vector<std::uint64_t> frames;
   WalkEnd end = WalkEnd::kNone;
+  std::vector<InterpretedFrame> interpreted;  // innermost first
 };
 
 struct MappedFrame {

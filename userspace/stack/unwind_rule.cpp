@@ -23,6 +23,8 @@ const char* to_string(RuleSource source) {
       return "function prologue";
     case RuleSource::kGoTable:
       return "Go function table";
+    case RuleSource::kHotspot:
+      return "HotSpot's code cache";
   }
   return "unknown";
 }

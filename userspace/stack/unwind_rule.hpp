@@ -9,12 +9,13 @@
 #include "base/ids.hpp"
 
 extern "C" {
+#include "../../bpf/java_wire.h"
 #include "../../bpf/wire.h"
 }
 
 namespace sockleak {
 
-enum class RuleSource : std::uint8_t { kCfi = 1, kDebugFrame, kFramePointer, kLeaf, kNoInformation, kOutermost, kPrologue, kGoTable };
+enum class RuleSource : std::uint8_t { kCfi = 1, kDebugFrame, kFramePointer, kLeaf, kNoInformation, kOutermost, kPrologue, kGoTable, kHotspot };
 [[nodiscard]] const char* to_string(RuleSource source);
 
 using UnwindRule = sl_rule;

@@ -150,8 +150,9 @@ bool is_runtime_source(const Frame& frame) {
     case FrameKind::kPython:
       return file.starts_with("<frozen ") || is_python_library(file);
     case FrameKind::kJava:
-      if (!contains(frame.function, ".")) return true;  // HotSpot's interpreter and stubs, and what has no name
-      return std::ranges::any_of(std::array<string_view, 4>{"java.", "javax.", "jdk.", "sun."},
+      if (!contains(frame.function, ".")) return true;  // HotSpot's stubs, and what has no name
+      if (contains(frame.function, "$$Lambda.")) return true;  // calls the lambda's body, which has a name of its own
+      return std::ranges::any_of(std::array<string_view, 5>{"java.", "javax.", "jdk.", "sun.", "com.sun."},
                                  [&](string_view package) { return frame.function.starts_with(package); });
     default:
       break;

@@ -44,7 +44,7 @@ TEST(PerfMap, AnyBytesAreSafe) {
     map.read(text);
     EXPECT_LE(map.size(), text.size());
     (void)map.find(random());
-    for (const FrameKind kind : {FrameKind::kNode, FrameKind::kJava, FrameKind::kNative}) (void)jit_frame(kind, text);
+    for (const FrameKind kind : {FrameKind::kNode, FrameKind::kNative}) (void)jit_frame(kind, text);
   }
 }
 
@@ -58,13 +58,6 @@ TEST(JitFrame, OfV8) {
   EXPECT_EQ(jit_frame(FrameKind::kNode, "JS:~ file:///srv/a b.mjs:1:1").function, "(anonymous)");
   EXPECT_EQ(jit_frame(FrameKind::kNode, "JS:~ file:///srv/a b.mjs:1:1").file, "file:///srv/a b.mjs");
   EXPECT_EQ(jit_frame(FrameKind::kNode, "Builtin:JSEntry").function, "Builtin:JSEntry");
-}
-
-TEST(JitFrame, OfHotSpot) {
-  EXPECT_EQ(jit_frame(FrameKind::kJava, "void Orders.fetch(java.lang.String, int)").function,
-            "Orders.fetch(java.lang.String, int)");
-  EXPECT_EQ(jit_frame(FrameKind::kJava, "Interpreter").function, "Interpreter");
-  EXPECT_EQ(jit_frame(FrameKind::kJava, "flush_icache_stub").kind, FrameKind::kJava);
 }
 
 }  // namespace

@@ -272,6 +272,38 @@ TEST(SnapshotUnwinder, SurvivesGarbage) {
 }
 
 // C code called from Go runs on the thread's stack, far above the goroutine's.
+TEST(SnapshotUnwinder, AnInterpretedFrameSaysWhatItRunsAndWhereItsCallerBegins) {
+  constexpr std::uint64_t kCode = 0x7e00'0000'0000, kMethod = 0x1230, kBytecode = 0x4567;
+  OwnProcess process;
+  process.unwinder.use({.read = {}, .rule = [](Pid, KernelTime, std::uint64_t pc) -> std::optional<UnwindRule> {
+                          if (pc != kCode) return std::nullopt;
+                          return UnwindRule{.cfa_offset = 0, .bp_offset = 0, .kind = SL_RULE_INTERPRETED,
+                                            .source = static_cast<__u8>(RuleSource::kHotspot)};
+                        }});
+  // Two such frames: bp at 80 and at 240. The first one's arguments lie at 112, above its locals.
+  std::vector<std::uint64_t> words(40);
+  const auto set = [&](std::uint64_t offset, std::uint64_t word) { words[offset / 8] = word; };
+  for (const std::uint64_t bp : {std::uint64_t{80}, std::uint64_t{240}}) {
+    set(bp - 64, bp == 80 ? kBytecode : 0);
+    set(bp - 24, kMethod + bp);
+    set(bp - 8, kStack + bp + 32);
+    set(bp, kStack + 240);
+    set(bp + 8, bp == 80 ? kCode : address_of(sl_outermost));
+  }
+  const StackCopy copy{.pc = kCode, .sp = kStack, .bp = kStack + 80, .interrupted = false,
+                       .bytes = std::as_bytes(std::span(words)), .wanted = 0};
+  const WalkedStack walked =
+      process.unwinder.walk(OwnProcess::kPid, OwnProcess::kNow, copy, 100, [](std::uint64_t, const UnwindRule&) {});
+  EXPECT_THAT(walked.stack.frames, ElementsAre(kCode, address_of(sl_outermost)));
+  EXPECT_EQ(walked.stack.end, WalkEnd::kComplete);
+  ASSERT_EQ(walked.stack.interpreted.size(), 2U);
+  EXPECT_EQ(walked.stack.interpreted[0].frame, 0U);
+  EXPECT_EQ(walked.stack.interpreted[0].method, kMethod + 80);
+  EXPECT_EQ(walked.stack.interpreted[0].bytecode, kBytecode);
+  EXPECT_EQ(walked.stack.interpreted[1].frame, 1U);
+  EXPECT_EQ(walked.stack.interpreted[1].bytecode, 0U);
+}
+
 TEST(Step, OnlyASwitchRuleLeadsToAnotherStack) {
   const std::array<std::uint64_t, 4> words{0, 0, 0x5555'5000, 0x5555'6000};  // saved bp and return address at 16
   const StackCopy copy{.pc = 0x5555'7000, .sp = kStack, .bp = 0, .bytes = std::as_bytes(std::span(words))};

@@ -110,9 +110,11 @@ TEST(RuntimeFrame, KnowsTheStandardLibrariesOfManagedLanguages) {
   EXPECT_FALSE(is_runtime_frame(
       of_kind(FrameKind::kPython, "send", "/usr/lib/python3.11/site-packages/requests/adapters.py", python)));
   EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kPython, "f", "/opt/lib/python311.zip/http/client.py")));
-  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kJava, "Interpreter", "")));
-  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kJava, "sun.nio.ch.Net.socket0(boolean)", "")));
-  EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kJava, "ErrorPath.dialBackend(int)", "")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kJava, "call_stub", "")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kJava, "sun.nio.ch.Net.socket0", "Net.java")));
+  EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kJava, "org.acme.Pool$$Lambda.run", "")));
+  EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kJava, "org.acme.Pool.lambda$open$0", "Pool.java")));
+  EXPECT_FALSE(is_runtime_frame(of_kind(FrameKind::kJava, "ErrorPath.dialBackend", "ErrorPath.java")));
   EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kNode, "internalConnect", "node:net")));
   EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kNode, "", "")));
   EXPECT_TRUE(is_runtime_frame(of_kind(FrameKind::kPython, "f", "<frozen importlib._bootstrap>")));
