@@ -99,7 +99,7 @@ __weak __noinline int sl_python_step(__u64 owner)
 		if (window->python_count)
 			window->python[(window->python_count - 1) & (SL_PYTHON_FRAMES - 1)].place |= SL_PYTHON_ENTRY;
 	} else {
-		code = sl_frame_word(window, python->frame_code);
+		code = sl_frame_word(window, python->frame_code) & ~7ull; /* since 3.14 the low bits are a tag (_PyStackRef) */
 		if (bpf_probe_read_user(window->words + SL_PYTHON_CODE_WORD, SL_PYTHON_CODE_BYTES, (void *)code))
 			return 1;
 		if (sl_code_word(window, 8) != python->code_type)

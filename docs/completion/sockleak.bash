@@ -17,7 +17,7 @@ _sockleak() {
   local output="-o --format --json -T --top -q -v --no-color -h --help"
   local judging="--older -i --interval"
   local session="-p --pid -c --cgroup --container -a --all -t --type --user --no-children -d --duration $judging --settle"
-  session+=" --no-snapshot --go-ancestors --hooks --ready-fd $output --record --destroy --yes --dry-run"
+  session+=" --no-snapshot --debuginfod --go-ancestors --hooks --ready-fd $output --record --destroy --yes --dry-run"
   case $prev in
     -p | --pid)
       mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")

@@ -10,7 +10,7 @@ import unittest
 import harness
 
 BUILDS = ("go_error_path", "go_error_path_stripped", "go_error_path_pie", "go_error_path_external")
-NEW_BUILDS = ("newgo_error_path", "newgo_error_path_stripped")
+NEW_BUILDS = ("newgo_error_path", "newgo_error_path_stripped", "newgo_error_path_pie", "newgo_error_path_external")
 
 
 def check(program, *options):
@@ -72,8 +72,39 @@ class GoPrograms(unittest.TestCase):
                                  [(culprit(close["stack"]), close["count"]) for close in closes])
                 for close in closes:
                     self.assert_whole(close["stack"])
+                self.assertEqual([(truth["leaked"], "recv → data", harness.true_place(truth["touched_at"]))],
+                                 [(touch["count"], touch["what"], culprit(touch["stack"]))
+                                  for touch in finding["last_touched_at"]])
                 sites.add(finding["site"])
         self.assertEqual(1, len(sites), "a site has the same fingerprint in every build")
+
+    def test_c_code_called_by_go_is_walked_through(self):
+        """Its stack is another than the goroutine's."""
+        for build in ("go_cgo_socket", "newgo_cgo_socket"):
+            with self.subTest(build=build):
+                if not (harness.PROGRAMS / build).exists():
+                    self.skipTest("SOCKLEAK_NEW_GOROOT named no newer Go compiler when the tests were built")
+                outcome, report, truth = check(build)
+                self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
+                self.assert_complete(report)
+                self.assertEqual(1, len(report["findings"]), [f["rules"] for f in report["findings"]])
+                finding = report["findings"][0]
+                self.assertEqual((truth["created"], truth["leaked"]), (finding["created"], finding["leaked"]))
+                closes = [close["stack"] for close in finding["closed_at"] if close["how"] == "close"]
+                touches = [touch["stack"] for touch in finding["last_touched_at"]]
+                for place, stacks in (("created_at", [finding["created_at"]]), ("closed_at", closes), ("touched_at", touches)):
+                    self.assertEqual(1, len(stacks), place)
+                    stack = stacks[0]
+                    self.assertFalse(stack["truncated"], harness.show(stack))
+                    self.assertEqual("runtime.goexit", stack["frames"][-1]["function"], harness.show(stack))
+                    self.assertEqual(harness.true_place(truth[place]), harness.own_place(stack, build), harness.show(stack))
+                self.assertEqual(harness.true_place(truth["called_at"]), next(
+                    harness.place(frame) for frame in finding["created_at"]["frames"]
+                    if frame["function"] == "main.placeOrder"), harness.show(finding["created_at"]))
+                self.assertEqual([truth["goroutine"]], [creator["goroutine"] for creator in finding["creators"]])
+                outcome, report, _ = check(build, "--repaired")
+                self.assertEqual(0, outcome.returncode, outcome.stderr.decode())
+                self.assertEqual([], report["findings"])
 
     def waiting_parent(self, build):
         """The truth of programs/go/waiting_parent.go and the finding on it, attached to while its parent waits."""
@@ -110,8 +141,10 @@ class GoPrograms(unittest.TestCase):
                 self.assertEqual(harness.true_place(truth), culprit(parent["stack"]))
 
     def test_the_repaired_program_is_clean(self):
-        for build in BUILDS:
+        for build in (*BUILDS, *NEW_BUILDS):
             with self.subTest(build=build):
+                if not (harness.PROGRAMS / build).exists():
+                    self.skipTest("SOCKLEAK_NEW_GOROOT named no newer Go compiler when the tests were built")
                 outcome, report, _ = check(build, "--repaired")
                 self.assertEqual(0, outcome.returncode, outcome.stderr.decode())
                 self.assert_complete(report)

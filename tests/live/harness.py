@@ -193,10 +193,15 @@ def place(frame):
 LIBC_CALLS = ("accept4", "close", "read", "recv", "sccp", "socket", "syscall_cp", "syscall_cp_c")  # in static programs
 
 
+RUST_STANDARD = ("std::", "<std::", "core::", "<core::", "alloc::", "<alloc::")  # likewise
+
+
 def own_place(stack, program):
     """The innermost frame in the program's own module: what a reader takes for the culprit."""
     for frame in stack["frames"]:
         if base_name(frame.get("module")) != program or (frame.get("file") or "").startswith("/rustc/"):
+            continue
+        if not frame.get("line") and (frame.get("function") or "").startswith(RUST_STANDARD):
             continue
         if not frame.get("line") and bare(frame.get("function")).lstrip("_").removeprefix("libc_") in LIBC_CALLS:
             continue

@@ -12,7 +12,8 @@ import unittest
 import harness
 
 NODE = shutil.which("node")
-PROGRAM = harness.REPOSITORY / "tests/programs/node/error_path.js"
+PROGRAM, CLIENT, SERVER = (harness.REPOSITORY / "tests/programs/node" / name
+                           for name in ("error_path.js", "http_client.js", "server.js"))
 NAMED = ("--perf-basic-prof", "--interpreted-frames-native-stack")
 
 
@@ -40,9 +41,9 @@ def trace(command, *, prepare=lambda pid: None, form="--json"):
                 os.unlink(f"/tmp/perf-{program.pid}.map")
 
 
-def connects(report):
+def connects(report, origin="connect"):
     """Whatever closes them: V8 compiles a function after some calls, so that one line of source is several sites."""
-    return [finding for finding in report["findings"] if finding["origin"] == "connect" and finding["leaked"]]
+    return [finding for finding in report["findings"] if finding["origin"] == origin and finding["leaked"]]
 
 
 @unittest.skipUnless(NODE, "there is no node")
@@ -63,6 +64,42 @@ class Node(unittest.TestCase):
             place = truth["created_at"]
             self.assertIn((place["function"], place["file"]), named, harness.show(stack))
             self.assertTrue(named[place["function"], place["file"]]["line"])
+            self.assertIn("a later turn of its loop", finding["caller_why"])
+
+    def test_a_forgotten_http_response(self):
+        outcome, truth = trace([NODE, *NAMED, CLIENT, "--truth", "TRUTH"])
+        found = connects(harness.parse_report(outcome))
+        self.assertEqual(truth["leaked"], sum(finding["leaked"] for finding in found), outcome.stderr.decode())
+        for finding in found:
+            self.assert_whole(finding["created_at"])
+            self.assertIn("node:net", [frame["file"] for frame in finding["created_at"]["frames"]])
+            self.assertIn("a later turn of its loop", finding["caller_why"])
+        outcome, truth = trace([NODE, *NAMED, CLIENT, "--truth", "TRUTH"], form="-q")
+        self.assertIn(b"called from  an unknown place: Node connects in a later turn of its loop", outcome.stdout)
+        outcome, _ = trace([NODE, *NAMED, CLIENT, "--truth", "TRUTH", "--repaired"])
+        self.assertEqual([], connects(harness.parse_report(outcome)), outcome.stdout.decode())
+
+    def test_an_agents_pool_is_no_leak(self):
+        outcome, truth = trace([NODE, *NAMED, CLIENT, "--truth", "TRUTH", "--pool"])
+        report = harness.parse_report(outcome)
+        self.assertGreaterEqual(report["totals"]["open"], truth["created"])
+        self.assertEqual([], [f for f in report["findings"] if f["verdict"] in ("leak", "suspect")], outcome.stdout.decode())
+
+    def test_what_is_accepted_has_the_listeners_stack(self):
+        outcome, truth = trace([NODE, *NAMED, SERVER, "--truth", "TRUTH"])
+        found = connects(harness.parse_report(outcome), "accept")
+        self.assertEqual(truth["leaked"], sum(finding["leaked"] for finding in found), outcome.stderr.decode())
+        place = truth["listener_created_at"]
+        for finding in found:
+            named = [frame for frame in finding["listener_created_at"]["frames"] if frame["function"] == place["function"]]
+            self.assertEqual([place["file"]], [harness.base_name(frame["file"]) for frame in named],
+                             harness.show(finding["listener_created_at"]))
+            self.assertNotIn(place["function"], [frame["function"] for frame in finding["created_at"]["frames"]])
+            self.assertNotIn("caller_why", finding)
+        outcome, _ = trace([NODE, *NAMED, SERVER, "--truth", "TRUTH"], form="-q")
+        self.assertRegex(outcome.stdout.decode(), "listener +created in  openListener ")
+        outcome, _ = trace([NODE, *NAMED, SERVER, "--truth", "TRUTH", "--repaired"])
+        self.assertEqual([], connects(harness.parse_report(outcome), "accept"), outcome.stdout.decode())
 
     def test_without_a_map_stacks_are_whole_and_the_report_says_what_would_name_them(self):
         outcome, truth = trace([NODE, PROGRAM, "--truth", "TRUTH"])

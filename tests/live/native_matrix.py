@@ -16,10 +16,10 @@ import harness
 NATIVE = harness.PROGRAMS / "native"
 
 # build -> the Debian packages without which it is not there
-LINKED = {"static": None, "static_pie": None, "musl": "musl-tools", "rust": "rustc", "rust_abort": "rustc"}
+LINKED = {"lambda": None, "static": None, "static_pie": None, "musl": "musl-tools", "rust": "rustc", "rust_abort": "rustc", "rust_legacy": "rustc"}
 DEBUG = {"split": None, "plain.link": None, "rust.dwz": "dwz rustc", "plain.dwz-common": "dwz", "packaged": "binutils"}
 # Functions and no lines.
-LINELESS = {"no_tables": None, "plain.mini": "xz-utils"}
+LINELESS = {"rust.symbols": "rustc", "rust_legacy.symbols": "rustc", "no_tables": None, "plain.mini": "xz-utils"}
 PATHS = ("realigned", "forced", "variable", "misleading", "signal")
 PARTLY = ("deep", "sigaltstack")
 
@@ -103,6 +103,20 @@ class NativeMatrix(harness.TruthTest):
     def test_however_it_was_made_and_started(self):
         self.assert_all([*built(LINKED), *built(DEBUG), *built(LINELESS, has_lines=False),
                          *(Case(path, [NATIVE / "plain", "--through", path], "plain") for path in PATHS)])
+
+    def test_inlined_functions_and_lambdas_are_frames(self):
+        case = Case("lambda", [NATIVE / "lambda"], "lambda")
+        outcome, report, (truth,) = check_all([case])
+        self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
+        (finding,) = report["findings"]
+        self.assert_finding_is_the_truth(finding, truth)
+        frames = [(harness.bare(frame["function"]), frame["inlined"]) for frame in finding["created_at"]["frames"]
+                  if harness.base_name(frame["module"]) == "lambda"]
+        self.assertEqual(("orders::open_stream", True), frames[0], frames)
+        self.assertIn("orders::Orders::place", [name for name, _ in frames])
+        self.assertTrue(any("{lambda" in (frame["function"] or "") for frame in finding["created_at"]["frames"]),
+                        harness.show(finding["created_at"]))
+        self.assertIn("with_connection", " ".join(frame["function"] or "" for frame in finding["created_at"]["frames"]))
 
     @unittest.skipUnless(os.path.isdir("/usr/lib/debug"), "there is no /usr/lib/debug to put a file below")
     def test_debug_information_is_found_by_build_id(self):

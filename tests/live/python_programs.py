@@ -10,16 +10,19 @@ import unittest
 
 import harness
 
+EVENT_LOOP = harness.REPOSITORY / "tests/programs/python/event_loop.py"
 PROGRAM = harness.REPOSITORY / "tests/programs/python/error_path.py"
 LOSSES = ("python_stacks_missed", "python_stacks_broken", "python_names_lost", "interpreters_unknown")
-OLDEST, NEWEST = (3, 8), (3, 13)
+OLDEST, NEWEST = (3, 8), (3, 14)
 
 
 def interpreters():
-    """version -> path: Debian's, and those that pyenv has made. Asked, not guessed from the name."""
+    """version -> path: Debian's, those that pyenv has made, and those of other suites that SOCKLEAK_NEW_PYTHON names
+    (scripts/newer-python gets them). Asked, not guessed from the name."""
     found = {}
     home = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
-    for path in [*sorted(glob.glob("/usr/bin/python3*")), *sorted(glob.glob(f"{home}/versions/*/bin/python3"))]:
+    for path in [*sorted(glob.glob("/usr/bin/python3*")), *sorted(glob.glob(f"{home}/versions/*/bin/python3")),
+                 *os.environ.get("SOCKLEAK_NEW_PYTHON", "").split()]:
         if not re.search(r"/python3(\.\d+)?$", path):
             continue
         version = subprocess.run([path, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"],
@@ -29,10 +32,10 @@ def interpreters():
     return found
 
 
-def check(python, *options):
+def check(python, *options, program=PROGRAM):
     with harness.scratch() as directory:
         truth = directory / "truth.json"
-        outcome = harness.run(harness.SOCKLEAK, "check", "--json", "-v", "--", python, PROGRAM, "--truth", truth, *options)
+        outcome = harness.run(harness.SOCKLEAK, "check", "--json", "-v", "--", python, program, "--truth", truth, *options)
         return outcome, harness.parse_report(outcome), json.loads(truth.read_text())
 
 
@@ -92,6 +95,29 @@ class PythonPrograms(unittest.TestCase):
             closes = [close for close in finding["closed_at"] if close["how"] == "close"]
             self.assertEqual(1, len(closes), [harness.show(close["stack"]) for close in closes])
             self.assert_stack_is_the_truth(closes[0]["stack"], truth["closed_at"][0])
+            touches = finding["last_touched_at"]
+            self.assertEqual([(truth["leaked"], "recv → data")], [(touch["count"], touch["what"]) for touch in touches])
+            self.assert_stack_is_the_truth(touches[0]["stack"], truth["touched_at"])
+
+    def test_an_event_loops_listener_is_named(self):
+        """What it accepts is accepted by the loop: the program's own lines are where the listener was made."""
+        for version, python in interpreters().items():
+            with self.subTest(version=version):
+                outcome, report, truth = check(python, program=EVENT_LOOP)
+                self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
+                self.assert_nothing_lost(report)
+                accepted = [finding for finding in report["findings"] if finding["origin"] == "accept"]
+                self.assertEqual(1, len(accepted), [f["rules"] for f in report["findings"]])
+                finding, place = accepted[0], truth["listener_created_at"]
+                self.assertEqual((truth["created"], truth["leaked"]), (finding["created"], finding["leaked"]))
+                self.assertIn(harness.true_place(place), python_frames(finding["listener_created_at"]),
+                              harness.show(finding["listener_created_at"]))
+                self.assertNotIn(harness.true_place(place), python_frames(finding["created_at"]))
+                self.assertIn("_accept_connection", " ".join(f["function"] or "" for f in finding["created_at"]["frames"]))
+                self.assertEqual([(truth["leaked"], "recv → 0 (peer closed)")],
+                                 [(touch["count"], touch["what"]) for touch in finding["last_touched_at"]])
+                outcome, report, _ = check(python, "--repaired", program=EVENT_LOOP)
+                self.assertEqual([], [f for f in report["findings"] if f["origin"] == "accept"])
 
     def test_the_culprit_is_the_programs_own_line(self):
         for case in ("socket", "http.client", "urllib"):

@@ -19,6 +19,8 @@ case $kind in
     objcopy --strip-debug --remove-section .comment "$program" "$output.symbols"
     xz --force "$output.symbols"
     objcopy --strip-all --add-section .gnu_debugdata="$output.symbols.xz" "$program" "$output" ;;
+  symbols) # the symbol table alone
+    objcopy --strip-debug "$program" "$output" ;;
   none) # no symbol but those the dynamic loader needs
     objcopy --strip-all "$program" "$output" ;;
   dwz) # as Debian's packages: what is said twice is said once, in partial units

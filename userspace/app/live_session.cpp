@@ -370,7 +370,7 @@ Result<int> LiveSession::report() {
   log::info("stacks: " + std::to_string(cost.walked) + " found, " + std::to_string(cost.recalled) + " recalled, " +
             std::to_string(cost.copied) + " finished from a copy; " + std::to_string(cost.rules) + " rules");
   source_.reset();  // detached: what follows costs the traced programs nothing
-  const auto from_files = make_dwfl_symbolizer(modules_, {.named = &names_});
+  const auto from_files = make_dwfl_symbolizer(modules_, {.debuginfod = options_.debuginfod, .named = &names_});
   TimedSymbolizer symbolizer(*from_files);
   Counters counters = losses;
   counters.merge(pipeline_.counters());

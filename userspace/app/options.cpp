@@ -91,6 +91,8 @@ void add_session(CLI::App& app, RawOptions& raw) {
       ->type_name("DUR")
       ->group("Session");
   app.add_flag("--no-snapshot", raw.no_snapshot, "Never copy bytes of user stacks")->group("Session");
+  app.add_flag("--debuginfod", raw.debuginfod, "Ask the servers in DEBUGINFOD_URLS for debug information")
+      ->group("Session");
   app.add_option("--go-ancestors", raw.go_ancestors,
                  "A command made by Go keeps the stacks of so many ancestors of each goroutine (check: 10, trace: 0)")
       ->type_name("N")

@@ -45,6 +45,7 @@ struct Options {
   Duration settle{};
   bool copy_stacks = true;
   HookSet hooks = HookSet::kAuto;
+  bool debuginfod = false;
   unsigned go_ancestors = 0;  // GODEBUG=tracebackancestors=N for a command made by Go; 0 = as it is
   std::optional<int> ready_fd;
 

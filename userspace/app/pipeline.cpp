@@ -26,6 +26,7 @@ void Pipeline::on_stack(StackHash hash, const MappedStack& stack) {
 Counters Pipeline::counters() const {
   Counters counters = tracker_.counters();
   counters.merge(defects_);
+  counters.add(Counter::stacks_not_kept, stacks_.refused());
   return counters;
 }
 

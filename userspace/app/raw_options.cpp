@@ -203,6 +203,7 @@ constexpr unsigned kGoAncestors = 10;         // SL_MAX_ANCESTORS: more are not 
   options.user = raw.user;
   options.follow_children = !raw.no_children;
   options.copy_stacks = !raw.no_snapshot;
+  options.debuginfod = raw.debuginfod;
   options.record = raw.record;
   options.quiet = raw.quiet;
   options.verbose = raw.verbose;

@@ -15,7 +15,7 @@ struct RawOptions {
   std::string max_port_use, max_close_wait, max_ownerless;
   std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user, hooks, go_ancestors;
   std::string cgroup, container;
-  bool all = false, no_children = false, no_snapshot = false, json = false, quiet = false, verbose = false, no_color = false, list = false;
+  bool all = false, no_children = false, no_snapshot = false, debuginfod = false, json = false, quiet = false, verbose = false, no_color = false, list = false;
   bool destroy_leftovers = false;
   RawDestroyOptions destroy;
 };

@@ -35,6 +35,13 @@ template <typename Key>
   return call + (name != nullptr ? name : std::to_string(touch.result).c_str());
 }
 
+/// Functions of Node's own are named, and none of the program's is among them.
+[[nodiscard]] bool made_by_nodes_loop(const Stack& stack) {
+  const auto is_named = [](const Frame& frame) { return frame.kind == FrameKind::kNode && !frame.file.empty(); };
+  const auto is_own = [&](const Frame& frame) { return is_named(frame) && !is_runtime_frame(frame); };
+  return std::ranges::any_of(stack.frames, is_named) && std::ranges::none_of(stack.frames, is_own);
+}
+
 class ReportBuilder {
  public:
   explicit ReportBuilder(const ReportInput& input) : in_(input), now_(input.tracker.now()) {}
@@ -122,6 +129,9 @@ class ReportBuilder {
     std::vector<SocketRecord> sockets = std::exchange(finding.sockets, {});
     out.created_at = creation_stack(finding.site, sockets);
     out.culprit = culprit_frame(out.created_at);
+    if (finding.site.origin != Origin::kAccept && made_by_nodes_loop(out.created_at)) {
+      out.caller_why = "Node connects in a later turn of its loop than the one that asked for it";
+    }
     out.site = site_fingerprint(out.created_at, to_string(finding.site.origin), to_string(finding.site.protocol));
     if (const StackId listener = listener_stack(sockets); listener != kNoStack) {
       out.listener_created_at = stack(listener);

@@ -15,6 +15,8 @@ Stack ResolvedStacks::symbolize(const MappedStack& stack) {
     if (mapped.module != ModuleStore::kUnknown && mapped.module.value < recording_.modules.size()) {
       frame.module = recording_.modules[mapped.module.value].name;
       frame.build_id = recording_.modules[mapped.module.value].build_id;
+    } else {
+      frame.gap = NameGap::kNoFile;
     }
     result.frames.push_back(std::move(frame));
   }

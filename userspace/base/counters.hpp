@@ -16,6 +16,8 @@ namespace sockleak {
   X(processes_untracked, 1, "child processes not followed: target table full")                                \
   X(stacks_copied, 0, "stacks that user space finished because an unwind rule was not compiled yet")           \
   X(stack_table_full, 0, "stacks sent more than once: the table of known stacks was full")                    \
+  X(stacks_not_kept, 0, "stacks not kept: there were too many different ones")                                \
+  X(rules_given_up, 0, "unwind rules given up for others: their table was full")                              \
   X(stacks_unreadable, 0, "stacks cut short: user memory was not readable")                                   \
   X(stacks_insane, 0, "stacks cut short: the next frame made no sense")                                       \
   X(stacks_contended, 0, "stacks given up: the walk was interrupted by another task")                         \

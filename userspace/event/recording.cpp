@@ -33,7 +33,7 @@ using slk::Chunk;
   return stack;
 }
 
-[[nodiscard]] Frame take_frame(ByteReader& in) {
+[[nodiscard]] Frame take_frame(ByteReader& in, std::uint32_t version) {
   Frame frame;
   const auto kind = in.number<std::uint8_t>();
   if (kind > static_cast<std::uint8_t>(FrameKind::kKernel)) in.reject();
@@ -46,15 +46,18 @@ using slk::Chunk;
   frame.file = in.string();
   frame.module = in.string();
   frame.build_id = in.string();
+  const auto gap = version >= 2 ? in.number<std::uint8_t>() : std::uint8_t{0};
+  if (gap > static_cast<std::uint8_t>(kLastNameGap)) in.reject();
+  frame.gap = in.ok() ? static_cast<NameGap>(gap) : NameGap::kNone;
   return frame;
 }
 
-[[nodiscard]] Stack take_resolved(ByteReader& in) {
+[[nodiscard]] Stack take_resolved(ByteReader& in, std::uint32_t version) {
   Stack stack;
   stack.truncated = in.number<std::uint32_t>() != 0;
   stack.why = in.string();
   const std::size_t count = in.count(slk::kMaxFrames);
-  for (std::size_t i = 0; i < count && in.ok(); ++i) stack.frames.push_back(take_frame(in));
+  for (std::size_t i = 0; i < count && in.ok(); ++i) stack.frames.push_back(take_frame(in, version));
   return stack;
 }
 
@@ -93,7 +96,8 @@ void take_counters(ByteReader& in, Counters& counters) {
 /// Reads chunk after chunk into a Recording.
 class Parser {
  public:
-  explicit Parser(std::span<const std::byte> bytes) : in_(bytes), decompressor_(ZSTD_createDCtx()) {}
+  Parser(std::span<const std::byte> bytes, std::uint32_t version)
+      : in_(bytes), version_(version), decompressor_(ZSTD_createDCtx()) {}
 
   [[nodiscard]] Recording parse() {
     while (!ended_ && in_.size() != 0) {
@@ -118,14 +122,14 @@ class Parser {
           return RecordedModule{std::move(name), in.string()};
         });
       case Chunk::kStacks:
-        return take_all(raw, recording_.resolved, [](ByteReader& in) {
+        return take_all(raw, recording_.resolved, [this](ByteReader& in) {
           MappedStack mapped = take_mapped(in);
-          return std::pair(std::move(mapped), take_resolved(in));
+          return std::pair(std::move(mapped), take_resolved(in, version_));
         });
       case Chunk::kEnding:
         return take_ending(raw);
     }
-    return false;  // version 1 has no others: the header is damaged
+    return false;  // no version has others: the header is damaged
   }
 
   /// Into raw_: exactly one frame that states its size and passes its checksum.
@@ -159,6 +163,7 @@ class Parser {
   }
 
   ByteReader in_;
+  std::uint32_t version_;
   CPtr<ZSTD_DCtx, &ZSTD_freeDCtx> decompressor_;
   std::vector<std::byte> raw_;
   std::uint64_t total_ = 0;
@@ -176,11 +181,11 @@ Result<Recording> parse_recording(std::span<const std::byte> bytes) {
   if (!header.ok() || std::memcmp(magic.data(), slk::kMagic.data(), slk::kMagic.size()) != 0) {
     return fail(ErrorKind::kInput, "this is no sockleak recording", "recordings are made with --record FILE.slk");
   }
-  if (version != slk::kVersion) {
+  if (version < slk::kOldestVersion || version > slk::kVersion) {
     return fail(ErrorKind::kInput, "this recording has version " + std::to_string(version),
                 "read it with the sockleak that wrote it, or a newer one");
   }
-  return Parser(bytes.subspan(slk::kFileHeaderSize)).parse();
+  return Parser(bytes.subspan(slk::kFileHeaderSize), version).parse();
 }
 
 Result<Recording> read_recording(const std::filesystem::path& path) {

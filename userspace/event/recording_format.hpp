@@ -19,7 +19,8 @@ namespace sockleak::slk {
 static_assert(std::endian::native == std::endian::little);
 
 inline constexpr std::string_view kMagic = "SOCKLEAK";
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kOldestVersion = 1;  // frames do not say why a name is missing
 inline constexpr std::size_t kFileHeaderSize = 16;  // magic, version, reserved
 inline constexpr std::size_t kChunkHeaderSize = 8;  // kind, compressed size
 

@@ -49,6 +49,7 @@ void put_resolved(ByteWriter& out, const Stack& stack) {
     out.string(frame.file);
     out.string(frame.module);
     out.string(frame.build_id);
+    out.number(frame.gap);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <gelf.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -105,48 +106,51 @@ sl_python layout_of(unsigned minor) {
   return layout;
 }
 
-/// struct _Py_DebugOffsets of 3.13, the beginning of _PyRuntime: a cookie, the version, whether it is free-threaded, then
-/// groups of numbers, each beginning with its structure's size.
-std::optional<sl_python> told_layout(ModuleReader& reader, std::uint64_t runtime) {
+/// struct _Py_DebugOffsets, the beginning of _PyRuntime: a cookie, the version, whether it is free-threaded, then groups of
+/// numbers, each beginning with its structure's size. Groups have grown with 3.14.
+std::optional<sl_python> told_layout(ModuleReader& reader, std::uint64_t runtime, unsigned minor) {
+  constexpr std::size_t kRuntimeState = 3, kThreadState = 9, kCode = 10;
+  const std::size_t interpreter_state = minor >= 14 ? 16 : 13, frame_fields = minor >= 14 ? 8 : 6;
   struct {
     std::array<char, 8> cookie;
     std::uint64_t version, free_threaded;
-    std::array<std::uint64_t, 3> runtime_state;
-    std::array<std::uint64_t, 13> interpreter_state;
-    std::uint64_t thread_size, thread_prev, thread_next, thread_interp, thread_current_frame;
-    std::array<std::uint64_t, 4> other_thread_fields;
-    std::uint64_t frame_size, frame_previous, frame_executable, frame_instr_ptr, frame_localsplus, frame_owner;
-    std::uint64_t code_size, code_filename, code_name, code_qualname, code_linetable, code_firstlineno;
-    std::array<std::uint64_t, 3> other_code_fields;
-    std::uint64_t code_adaptive;
-  } told{};
-  if (!reader.copy(runtime, std::as_writable_bytes(std::span(&told, 1)))) return std::nullopt;
-  if (std::memcmp(told.cookie.data(), "xdebugpy", told.cookie.size()) != 0 || told.free_threaded != 0) {
+  } head{};
+  std::array<std::uint64_t, kRuntimeState + 16 + kThreadState + 8 + kCode> told{};
+  if (!reader.copy(runtime, std::as_writable_bytes(std::span(&head, 1))) ||
+      !reader.copy(runtime + sizeof(head), std::as_writable_bytes(std::span(told)))) {
     return std::nullopt;
   }
-  const auto fits = [](std::uint64_t offset, std::uint64_t size) { return offset % 4 == 0 && offset < size; };
-  const bool sound = told.thread_current_frame < 4096 && fits(told.frame_executable, 72) &&
-                     fits(told.frame_previous, 72) && fits(told.frame_instr_ptr, 72) && told.frame_owner < 72 &&
-                     fits(told.code_filename, 144) && fits(told.code_qualname, 144) &&
-                     fits(told.code_linetable, 144) && fits(told.code_firstlineno, 144) && told.code_adaptive < 4096;
-  if (!sound) return std::nullopt;
-  const auto number = [](std::uint64_t value) { return static_cast<__u16>(value); };
+  if (std::memcmp(head.cookie.data(), "xdebugpy", head.cookie.size()) != 0 || head.free_threaded != 0) {
+    return std::nullopt;
+  }
+  const auto thread = std::span(told).subspan(kRuntimeState + interpreter_state);
+  const auto frame = thread.subspan(kThreadState);
+  const auto code = frame.subspan(frame_fields);
+  const auto number = [](std::uint64_t value) {
+    return static_cast<__u16>(std::min<std::uint64_t>(value, SL_PYTHON_NOWHERE));
+  };
   sl_python layout{};
   layout.leads_to = SL_PYTHON_NOWHERE;
   layout.unit = 1;
-  layout.thread_frame = number(told.thread_current_frame);
-  layout.frame_bytes = 72;
-  layout.frame_code = number(told.frame_executable);
-  layout.frame_previous = number(told.frame_previous);
-  layout.frame_instruction = number(told.frame_instr_ptr);
-  layout.frame_entry = number(told.frame_owner);
+  layout.thread_frame = number(thread[4]);
+  layout.frame_bytes = minor >= 14 ? 80 : 72;
+  layout.frame_previous = number(frame[1]);
+  layout.frame_code = number(frame[2]);
+  layout.frame_instruction = number(frame[3]);
+  layout.frame_entry = number(frame[5]);
   layout.entry = SL_PYTHON_ENTRY_OWNER;
-  layout.code_first_line = number(told.code_firstlineno);
-  layout.code_file = number(told.code_filename);
-  layout.code_name = number(told.code_qualname);
-  layout.code_lines = number(told.code_linetable);
-  layout.code_instructions = number(told.code_adaptive);
-  return layout;
+  layout.code_file = number(code[1]);
+  layout.code_name = number(code[3]);  // co_qualname
+  layout.code_lines = number(code[4]);
+  layout.code_first_line = number(code[5]);
+  layout.code_instructions = number(code[9]);
+  const auto fits = [](std::uint64_t offset, std::uint64_t size) { return offset % 4 == 0 && offset < size; };
+  const bool sound = layout.thread_frame < 4096 && fits(layout.frame_code, layout.frame_bytes) &&
+                     fits(layout.frame_previous, layout.frame_bytes) &&
+                     fits(layout.frame_instruction, layout.frame_bytes) && layout.frame_entry < layout.frame_bytes &&
+                     fits(layout.code_file, 144) && fits(layout.code_name, 144) && fits(layout.code_lines, 144) &&
+                     fits(layout.code_first_line, 144) && layout.code_instructions < 4096;
+  return sound ? std::optional(layout) : std::nullopt;
 }
 
 }  // namespace
@@ -189,15 +193,14 @@ std::optional<PythonInterpreter> find_python(const Module& module) {
   const Symbols symbols = symbols_of(module);
   if (symbols.runtime.address == 0 || symbols.loop.address == 0) return std::nullopt;
   PythonInterpreter python;
-  python.loop_begin = symbols.loop.address;
-  python.loop_end = symbols.loop.address + symbols.loop.size;
+  python.loop = function_parts(module, {symbols.loop.address, symbols.loop.address + symbols.loop.size});
 
-  constexpr unsigned kOldest = 8, kFirstThatTells = 13, kNewest = 13;
+  constexpr unsigned kOldest = 8, kFirstThatTells = 13, kNewest = 14;
   ModuleReader reader(module);
   const unsigned minor = minor_version(symbols, reader);
   if (minor < kOldest || minor > kNewest || symbols.code_type.address == 0) return python;
   const auto layout =
-      minor >= kFirstThatTells ? told_layout(reader, symbols.runtime.address) : std::optional(layout_of(minor));
+      minor >= kFirstThatTells ? told_layout(reader, symbols.runtime.address, minor) : std::optional(layout_of(minor));
   std::array<std::byte, 64> code{};
   const std::size_t length = std::min<std::size_t>(code.size(), symbols.thread_state.size);
   const std::span<std::byte> begin = std::span(code).first(length);

@@ -1,10 +1,12 @@
 // Finds CPython in a module (the program itself or libpython) and says where in its structures the frames are. Everything
-// comes from the file: it may be asked before the loader has touched the process's memory. CPython 3.8 to 3.13 with glibc.
+// comes from the file: it may be asked before the loader has touched the process's memory. CPython 3.8 to 3.14 with glibc.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
+#include "stack/function_parts.hpp"
 #include "stack/module_store.hpp"
 
 extern "C" {
@@ -15,7 +17,7 @@ namespace sockleak {
 
 struct PythonInterpreter {
   unsigned minor = 0;                           // the 11 of 3.11
-  std::uint64_t loop_begin = 0, loop_end = 0;   // _PyEval_EvalFrameDefault; file virtual addresses
+  std::vector<CodeRange> loop;                  // _PyEval_EvalFrameDefault; file virtual addresses
   sl_python layout{};                           // its addresses too are in the file; see at()
 
   /// The layout for a process that has the module `bias` bytes above its file virtual addresses.

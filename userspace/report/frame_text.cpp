@@ -139,7 +139,9 @@ std::string stack_lines(const Stack& stack, std::size_t culprit, bool verbose) {
       const std::size_t used = columns(function);
       out.append(used < width ? width - used : 0, ' ').append("  ").append(place);
     }
-    out += frame.inlined ? "   (inlined)\n" : "\n";
+    if (frame.inlined) out += "   (inlined)";
+    if (frame.function.empty() && frame.gap != NameGap::kNone) out.append("   (").append(why_unnamed(frame.gap)) += ')';
+    out += '\n';
   }
   if (hidden != 0) {
     out.append(kFrameIndent) += "… " + std::to_string(hidden) + (hidden == 1 ? " more frame\n" : " more frames\n");

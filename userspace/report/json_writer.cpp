@@ -45,15 +45,17 @@ constexpr int kIndent = 2;
 }
 
 [[nodiscard]] Json frame_json(const Frame& frame) {
-  return {{"function", text_or_null(frame.function)},
-          {"file", text_or_null(frame.file)},
-          {"line", number_or_null(frame.line)},
-          {"column", number_or_null(frame.column)},
-          {"module", text_or_null(frame.module)},
-          {"build_id", build_id_json(frame.build_id)},
-          {"offset", hex(frame.offset)},
-          {"inlined", frame.inlined},
-          {"kind", to_string(frame.kind)}};
+  Json out{{"function", text_or_null(frame.function)},
+           {"file", text_or_null(frame.file)},
+           {"line", number_or_null(frame.line)},
+           {"column", number_or_null(frame.column)},
+           {"module", text_or_null(frame.module)},
+           {"build_id", build_id_json(frame.build_id)},
+           {"offset", hex(frame.offset)},
+           {"inlined", frame.inlined},
+           {"kind", to_string(frame.kind)}};
+  if (frame.gap != NameGap::kNone) out["why"] = why_unnamed(frame.gap);
+  return out;
 }
 
 [[nodiscard]] Json stack_json(const Stack& stack) {
@@ -166,6 +168,7 @@ constexpr int kIndent = 2;
     }
     out["goroutine_ancestors"] = std::move(ancestors);
   }
+  if (!finding.caller_why.empty()) out["caller_why"] = valid_utf8(finding.caller_why);
   if (!finding.ancestors_why.empty()) out["goroutine_ancestors_why"] = valid_utf8(finding.ancestors_why);
   if (finding.listener_created_at) out["listener_created_at"] = stack_json(*finding.listener_created_at);
   out["closed_at"] = std::move(closed_at);

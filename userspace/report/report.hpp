@@ -96,6 +96,7 @@ struct ReportFinding {
   std::optional<Stack> goroutine_created_at;  // Go: the `go` statement, if another goroutine made them than main's
   std::vector<ReportAncestor> goroutine_ancestors;
   std::string ancestors_why;  // why nobody of the program's is named at all; empty = somebody is
+  std::string caller_why;     // why created_at has none of the program's frames; empty = it has, or nobody knows
   std::optional<std::size_t> caller;  // the ancestor whose frame is to blame, as created_at has none of the program's
   std::optional<Stack> listener_created_at;
   std::size_t listener_culprit = 0;  // the same in listener_created_at

@@ -32,6 +32,7 @@ class TextReport {
     out_ += stack_lines(finding.created_at, finding.culprit, verbose_);
     if (const std::string hint = names_hint(finding.created_at); !hint.empty()) row("hint", hint);
     goroutine(finding);
+    if (!finding.caller_why.empty()) row("called from", "an unknown place: " + escape_terminal(finding.caller_why));
     if (finding.listener_created_at) listener(*finding.listener_created_at, finding.listener_culprit);
     siblings(finding);
     touches(finding);

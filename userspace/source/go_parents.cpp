@@ -129,7 +129,7 @@ void StackFeed::tell_parent(const sl_socket_goroutine& made, RecordSink& sink) {
     hash = (hash ^ frame.address ^ (std::uint64_t{frame.module.value} << 48)) * 0x100000001b3;
   }
   hash = (hash & ~std::uint64_t{15}) | 4;
-  if (parent_stacks_.insert(hash).second) sink.on_stack(StackHash{hash}, placed);
+  if (parent_stacks_.put(hash, true)) sink.on_stack(StackHash{hash}, placed);
   sl_goroutine_ancestors told{};
   told.header = made.header;
   told.header.type = SL_GOROUTINE_ANCESTORS;

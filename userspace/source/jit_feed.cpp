@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::uint64_t kLargestMap = 64u << 20;  // bytes; V8's grows without bound
 
+constexpr std::size_t kMostProcesses = 16384;
+
 FrameKind runtime_of(std::string_view path) {
   const std::string_view file = path.substr(path.rfind('/') + 1);
   if (file == "node" || file == "nodejs" || file.starts_with("libnode.so")) return FrameKind::kNode;
@@ -53,6 +55,7 @@ UniqueFd open_regular(const std::string& path, struct stat& facts) {
 }  // namespace
 
 JitFeed::Process& JitFeed::process(Pid pid, KernelTime when) {
+  if (processes_.size() >= kMostProcesses && !processes_.contains(pid)) processes_.clear();  // all can be read again
   Process& process = processes_[pid];
   const std::uint64_t changes = addresses_.changes(pid);
   if (process.kind != FrameKind::kNative || process.changes == changes) return process;
@@ -99,6 +102,7 @@ std::optional<MappedFrame> JitFeed::name(Pid pid, KernelTime when, std::uint64_t
   if (process.kind == FrameKind::kNative) return std::nullopt;
   Frame unnamed;
   unnamed.kind = process.kind;
+  unnamed.gap = NameGap::kNoMap;
   return names_.intern(std::move(unnamed));
 }
 

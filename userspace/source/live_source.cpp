@@ -325,8 +325,7 @@ void AttachedSource::follow_processes(std::span<const std::byte> record) {
     young_.watch(pid, AddressSpaceId{execed.asid});
   } else if (header.type == SL_PROCESS_EXITED) {
     release(pid);
-    addresses_.exit(pid, KernelTime{header.ktime_ns});
-    addresses_.forget_before(KernelTime{header.ktime_ns - std::min<std::uint64_t>(header.ktime_ns, 5'000'000'000)});
+    maps_feed_.end(pid, KernelTime{header.ktime_ns});
   }
 }
 

@@ -19,6 +19,8 @@ namespace {
 // 64 data pages per CPU hold about 2000 mappings: a drain comes every 100 ms at the latest.
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kDataBytes = 64 * kPage;
+// Files that no module could be made of count too: without end, if a program makes and maps them.
+constexpr std::size_t kMostFiles = 32768;
 // Of those that nobody follows: hundreds of programs' starts, a megabyte.
 constexpr std::size_t kKeptOthers = 8192;
 
@@ -81,6 +83,13 @@ void MemoryMapFeed::follow_child(Pid parent, Pid child, KernelTime when) {
   catch_up(child);
 }
 
+void MemoryMapFeed::end(Pid pid, KernelTime when) {
+  constexpr std::uint64_t kLatestStack = 5'000'000'000;  // ns
+  followed_.erase(pid);
+  addresses_.exit(pid, when);
+  addresses_.forget_before(KernelTime{when.ns - std::min(when.ns, kLatestStack)});
+}
+
 void MemoryMapFeed::keep(const Change& change) {
   if (!keeps_others_) return;
   if (others_.size() >= kKeptOthers) others_.erase(others_.begin(), others_.begin() + kKeptOthers / 2);
@@ -99,9 +108,9 @@ void MemoryMapFeed::catch_up(Pid pid) {
 }
 
 void MemoryMapFeed::refresh(Pid pid, KernelTime now) {
-  KernelTime& last = refreshed_[pid];
-  if (last.ns != 0 && now - last < std::chrono::milliseconds(100)) return;
-  last = now;
+  const KernelTime* last = refreshed_.find(pid);
+  if (last != nullptr && now - *last < std::chrono::milliseconds(100)) return;
+  refreshed_.put(pid, now);
   for (const MapsEntry& entry : procfs_.executable_mappings(pid)) {
     // What lies there by now came after what lay there then, as the events say.
     if (!rings_.empty() && addresses_.find(pid, now, entry.start) != nullptr) continue;
@@ -125,6 +134,7 @@ ModuleId MemoryMapFeed::module_of(Pid pid, const MapsEntry& entry) {
     if (!fd.valid()) losses_.add(Counter::modules_unreadable);
   }
   const ModuleId module = modules_.add(entry.path, std::move(fd));
+  if (known_files_.size() >= kMostFiles) known_files_.clear();  // to be looked up anew
   known_files_.emplace(key, module);
   return module;
 }

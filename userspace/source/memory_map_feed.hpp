@@ -10,6 +10,7 @@
 
 #include "base/counters.hpp"
 #include "base/handle.hpp"
+#include "base/recent_map.hpp"
 #include "process/procfs.hpp"
 #include "stack/address_map.hpp"
 
@@ -29,6 +30,8 @@ class MemoryMapFeed {
   /// Reads what the process maps now and follows it and its children from here on.
   void follow(Pid pid, KernelTime now);
   void follow_child(Pid parent, Pid child, KernelTime when);
+  /// The process has ended: its number may come back as another's. Its stacks may still be on their way.
+  void end(Pid pid, KernelTime when);
   /// Applies everything that has happened.
   void drain();
   /// The same, unless it has been done since `when`.
@@ -72,7 +75,7 @@ class MemoryMapFeed {
   std::set<Pid> followed_;
   bool keeps_others_ = false;
   std::vector<Change> others_;  // oldest first
-  std::map<Pid, KernelTime> refreshed_;
+  RecentMap<Pid, KernelTime> refreshed_{8192};
   std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint64_t, std::string>, ModuleId> known_files_;
   OnReplaced on_replaced_;
   KernelTime drained_{};

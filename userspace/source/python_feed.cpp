@@ -9,6 +9,7 @@ namespace sockleak {
 namespace {
 
 constexpr std::size_t kMaxPending = 1024;  // stacks whose own record was lost must not pile up
+constexpr std::size_t kMostCodes = 16384;   // of a program that makes functions without end
 
 }  // namespace
 
@@ -35,8 +36,7 @@ void PythonFeed::examine(AddressSpaceId asid, Pid pid, KernelTime when) {
     const std::uint64_t bias = mapping.start - modules_.get(mapping.module).address_of_offset(mapping.offset);
     space.python = python;
     space.module = mapping.module;
-    space.loop_begin = python->loop_begin + bias;
-    space.loop_end = python->loop_end + bias;
+    space.bias = bias;
     if (python->minor == 0) {
       losses_.add(Counter::interpreters_unknown);
       return;
@@ -70,8 +70,9 @@ void PythonFeed::on_code(std::span<const std::byte> record) {
   known.first_line = static_cast<std::uint32_t>(std::max(code.first_line, 0));
   const auto lines = record.subspan(sizeof(code), code.lines);
   known.lines.assign(lines.begin(), lines.end());
-  space->second.codes.insert_or_assign(CodeId(code.code, code.check), std::move(known));
-  space->second.keys.push_back(code.key);
+  if (space->second.codes.size() >= kMostCodes) forget_codes(space->second);
+  const bool is_new = space->second.codes.insert_or_assign(CodeId(code.code, code.check), std::move(known)).second;
+  if (is_new) space->second.keys.push_back(code.key);
 }
 
 MappedFrame PythonFeed::name(const Space& space, const sl_python_frame& frame) {
@@ -80,6 +81,7 @@ MappedFrame PythonFeed::name(const Space& space, const sl_python_frame& frame) {
   const auto code = space.codes.find(CodeId(frame.code, frame.check));
   if (code == space.codes.end() || code->second.name.empty()) {
     losses_.add(Counter::python_names_lost);
+    named.gap = NameGap::kNoCode;
   } else {
     named.function = code->second.name;
     named.file = code->second.file;
@@ -109,7 +111,9 @@ void PythonFeed::on_stack(std::span<const std::byte> record) {
 
 bool PythonFeed::is_loop(AddressSpaceId asid, std::uint64_t pc) const {
   const auto space = spaces_.find(asid);
-  return space != spaces_.end() && pc > space->second.loop_begin && pc <= space->second.loop_end;
+  if (space == spaces_.end() || !space->second.python) return false;
+  return std::ranges::any_of(space->second.python->loop,
+                             [&](CodeRange part) { return part.has_call_before(pc - space->second.bias); });
 }
 
 void PythonFeed::merge(AddressSpaceId asid, std::uint64_t hash, const RawStack& raw, MappedStack& stack) {
@@ -145,10 +149,17 @@ void PythonFeed::merge(AddressSpaceId asid, std::uint64_t hash, const RawStack& 
   if (pending.end == SL_PYTHON_BROKEN) stack.end = WalkEnd::kInsane;
 }
 
+/// The kernel side sends them again with the next new stack that has them.
+void PythonFeed::forget_codes(Space& space) const {
+  for (const std::uint64_t key : space.keys) bpf_map_delete_elem(maps_.seen, &key);
+  space.keys.clear();
+  space.codes.clear();
+}
+
 void PythonFeed::forget(AddressSpaceId asid) {
   const auto space = spaces_.find(asid);
   if (space == spaces_.end()) return;
-  for (const std::uint64_t key : space->second.keys) bpf_map_delete_elem(maps_.seen, &key);
+  forget_codes(space->second);
   if (space->second.python) bpf_map_delete_elem(maps_.pythons, &asid.value);
   spaces_.erase(space);
 }

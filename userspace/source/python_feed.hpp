@@ -52,7 +52,7 @@ class PythonFeed {
     std::uint64_t examined = 0;  // AddressMap::changes() then
     std::optional<PythonInterpreter> python;
     ModuleId module;  // that it is in
-    std::uint64_t loop_begin = 0, loop_end = 0;  // in the process
+    std::uint64_t bias = 0;  // of its addresses in the process
     std::map<CodeId, PythonCode> codes;
     std::vector<std::uint64_t> keys;  // in the kernel side's table
   };
@@ -64,6 +64,7 @@ class PythonFeed {
     std::vector<Entry> frames;
     std::uint8_t end = 0;
   };
+  void forget_codes(Space& space) const;
   const std::optional<PythonInterpreter>& interpreter_in(ModuleId module);
   void on_code(std::span<const std::byte> record);
   void on_stack(std::span<const std::byte> record);

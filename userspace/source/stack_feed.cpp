@@ -66,15 +66,15 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
     if ((header.flags & SL_STACK_LOGICAL) == 0) {
       losses_.add(Counter::frames_unverified, unwinder_.unverified(pid, when, raw));
     }
-    spaces_[AddressSpaceId{seen.asid}].hashes.push_back(seen.stack);
-    spaces_of_[pid] = AddressSpaceId{seen.asid};
+    const AddressSpaceId asid{seen.asid};
+    if (AddressSpace* space = space_of(asid, pid, when)) space->hashes.insert(seen.stack);
     MappedStack placed = place(pid, when, raw);
     const bool logical = (header.flags & SL_STACK_LOGICAL) != 0;
     if (logical) go_.leave_out_inlined(placed);
     const std::size_t native = placed.frames.size();
-    python_.merge(AddressSpaceId{seen.asid}, seen.stack, raw, placed);
+    python_.merge(asid, seen.stack, raw, placed);
     const bool plain = !logical && placed.frames.size() == native && raw.frames.size() == native;
-    known_[seen.stack] = {pid, when, plain ? raw : RawStack{}};
+    known_.put(seen.stack, {asid, pid, when, plain ? raw : RawStack{}});
     java_.unfold(placed);
     sink.on_stack(StackHash{seen.stack}, placed);
     return;
@@ -86,7 +86,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
     return;
   }
   const AddressSpaceId asid{missed.asid};
-  spaces_of_[pid] = asid;
+  const bool lives = space_of(asid, pid, when) != nullptr;
   RawStack raw = frames_of(missed.frames, missed.count, SL_WALK_MISSING_RULE);
   raw.interpreted = java_.take(missed.stack);
   StackCopy copy;
@@ -101,11 +101,11 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   } else if (addresses_.find(pid, when, missed.pc) == nullptr) {
     feed_.refresh(pid, when);
   }
-  examine(asid, pid, when);
+  if (lives) examine(asid, pid, when);
   const WalkedStack walked =
       unwinder_.walk(pid, when, copy, SL_MAX_FRAMES - raw.frames.size(),
                      [&](std::uint64_t pc, const UnwindRule& rule) {
-                       if (!replaced_.is_gone(pid, when, pc)) learn(asid, pc, rule);
+                       if (lives && !replaced_.is_gone(pid, when, pc)) learn(asid, pc, rule);
                      });
   const std::size_t missed_at = raw.frames.empty() ? 0 : raw.frames.size() - 1;
   for (InterpretedFrame frame : walked.stack.interpreted) {
@@ -119,7 +119,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
   if (raw.end == WalkEnd::kMissingRule) losses_.add(Counter::stacks_without_rule);
   if (raw.end == WalkEnd::kReadFailed) losses_.add(Counter::stacks_unreadable);
   if (raw.end == WalkEnd::kInsane) losses_.add(Counter::stacks_insane);
-  tickets_.insert(missed.stack);
+  tickets_.put(missed.stack, true);
   MappedStack placed = place(pid, when, raw);
   python_.merge(asid, missed.stack, raw, placed);
   java_.unfold(placed);
@@ -131,12 +131,52 @@ void StackFeed::learn(AddressSpaceId asid, std::uint64_t pc, const UnwindRule& r
   if (!installed_.try_emplace(key, rule).second) return;
   UnwindRule installed = rule;
   if (python_.is_loop(asid, pc)) installed.kind |= SL_RULE_PYTHON;
-  if (bpf_map_update_elem(maps_.rules, &key, &installed, BPF_ANY) != 0) {
-    installed_.erase(key);  // map full: this path stays on the slow way
+  const auto install = [&] { return bpf_map_update_elem(maps_.rules, &key, &installed, BPF_ANY) == 0; };
+  if (!install() && !(make_room_for_rules(asid) && install())) {
+    installed_.erase(key);  // this path stays on the slow way
+    losses_.add(Counter::rules_given_up);
     return;
   }
   ++rules_installed_;
   spaces_[asid].rules.push_back(key);
+}
+
+void StackFeed::drop_rules(AddressSpace& space) {
+  for (const std::uint64_t key : space.rules) {
+    bpf_map_delete_elem(maps_.rules, &key);
+    installed_.erase(key);
+  }
+  space.rules.clear();
+}
+
+/// Takes the rules of whoever has been silent longest; a walk that lacks them gets them again.
+bool StackFeed::make_room_for_rules(AddressSpaceId asid) {
+  AddressSpace* silent = nullptr;
+  for (auto& [id, space] : spaces_) {
+    if (id == asid || space.rules.empty()) continue;
+    if (silent == nullptr || space.used < silent->used) silent = &space;
+  }
+  if (silent == nullptr) return false;
+  losses_.add(Counter::rules_given_up, silent->rules.size());
+  drop_rules(*silent);
+  return true;
+}
+
+/// Nullptr: it has ended, and what is kept of it now would stay for good.
+StackFeed::AddressSpace* StackFeed::space_of(AddressSpaceId asid, Pid pid, KernelTime when) {
+  if (ended_.find(asid) != nullptr) return nullptr;
+  spaces_of_[pid] = asid;
+  AddressSpace& space = spaces_[asid];
+  space.used = when;
+  return &space;
+}
+
+/// No event has named it for long. The kernel side sends it again, should one come.
+void StackFeed::forget(std::uint64_t hash, const Known& known) {
+  const auto space = spaces_.find(known.asid);
+  if (space == spaces_.end() || space->second.hashes.erase(hash) == 0) return;
+  bpf_map_delete_elem(maps_.seen, &hash);
+  ++*maps_.rule_generation;  // what walks remember of it is no longer good
 }
 
 void StackFeed::take_back(Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end) {
@@ -178,9 +218,9 @@ void StackFeed::renew(std::span<const std::byte> event, RecordSink& sink) {
 }
 
 void StackFeed::renew(StackHash hash, Pid pid, KernelTime when, RecordSink& sink) {
-  const auto entry = known_.find(hash.value);
-  if (entry == known_.end() || entry->second.raw.frames.empty()) return;
-  Known& known = entry->second;
+  Known* entry = known_.find(hash.value);
+  if (entry == nullptr || entry->raw.frames.empty()) return;
+  Known& known = *entry;
   if (known.pid == pid && !replaced_.between(pid, known.when, when, known.raw.frames) &&
       !java_.methods_replaced(pid, known.when, when, known.raw.interpreted)) {
     return;
@@ -253,12 +293,10 @@ MappedStack StackFeed::place(Pid pid, KernelTime when, const RawStack& raw) {
 void StackFeed::forget(AddressSpaceId asid) {
   python_.forget(asid);
   go_.forget(asid);
+  ended_.put(asid, true);
   const auto space = spaces_.find(asid);
   if (space == spaces_.end()) return;
-  for (const std::uint64_t key : space->second.rules) {
-    bpf_map_delete_elem(maps_.rules, &key);
-    installed_.erase(key);
-  }
+  drop_rules(space->second);
   // The hashes stay known: what the end of a process closes is told after the end, with stacks from before it.
   for (const std::uint64_t hash : space->second.hashes) bpf_map_delete_elem(maps_.seen, &hash);
   spaces_.erase(space);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/counters.hpp"
+#include "base/recent_map.hpp"
 #include "source/event_source.hpp"
 #include "source/go_feed.hpp"
 #include "source/java_feed.hpp"
@@ -34,6 +35,7 @@ class StackFeed {
                      return !java_.is_java(pid, when) && JitFeed::read_code(pid, address, out);
                    },
                    .rule = [this](Pid pid, KernelTime when, std::uint64_t pc) { return java_.rule(pid, when, pc); }});
+    known_.on_forgotten([this](std::uint64_t hash, const Known& known) { forget(hash, known); });
     feed_.on_replaced([this](Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end) {
       take_back(pid, when, start, end);
     });
@@ -57,7 +59,9 @@ class StackFeed {
   /// An SL_STACK_SEEN or SL_STACK_MISSED record, whose stack goes to `sink`, or one of SL_PYTHON_*.
   void on_record(std::span<const std::byte> record, RecordSink& sink);
   /// Whether the stack that an event names has arrived. A ticket is named once, and forgotten with that.
-  [[nodiscard]] bool claim(StackHash hash) { return known_.contains(hash.value) || tickets_.erase(hash.value) > 0; }
+  [[nodiscard]] bool claim(StackHash hash) {
+    return known_.find(hash.value) != nullptr || tickets_.erase(hash.value);
+  }
   /// Tells the stacks that an event names anew if their addresses meant other code when they were told.
   void renew(std::span<const std::byte> event, RecordSink& sink);
 
@@ -86,16 +90,23 @@ class StackFeed {
   [[nodiscard]] std::uint64_t rules_installed() const { return rules_installed_; }
 
  private:
+  static constexpr std::size_t kMostKnown = 1u << 17;  // twice what the kernel side remembers
   struct AddressSpace {
     std::vector<std::uint64_t> rules;   // keys
-    std::vector<std::uint64_t> hashes;
+    std::unordered_set<std::uint64_t> hashes;
+    KernelTime used;  // the last record from there
   };
   struct Known {
+    AddressSpaceId asid;
     Pid pid;
     KernelTime when;
     RawStack raw;  // empty: not of addresses alone
   };
   void learn(AddressSpaceId asid, std::uint64_t pc, const UnwindRule& rule);
+  AddressSpace* space_of(AddressSpaceId asid, Pid pid, KernelTime when);
+  void drop_rules(AddressSpace& space);
+  bool make_room_for_rules(AddressSpaceId asid);
+  void forget(std::uint64_t hash, const Known& known);
   void renew(StackHash hash, Pid pid, KernelTime when, RecordSink& sink);
   void take_back(Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end);
   MappedStack place(Pid pid, KernelTime when, const RawStack& raw);
@@ -115,10 +126,11 @@ class StackFeed {
   std::unordered_map<AddressSpaceId, AddressSpace> spaces_;
   std::unordered_map<Pid, AddressSpaceId> spaces_of_;
   std::unordered_map<std::uint64_t, UnwindRule> installed_;
-  std::unordered_map<std::uint64_t, Known> known_;
+  RecentMap<AddressSpaceId, bool> ended_{8192};  // records from there may still come
+  RecentMap<std::uint64_t, Known> known_{kMostKnown};
   ReplacedCode replaced_;
-  std::unordered_set<std::uint64_t> tickets_;  // arrived, not yet named by an event
-  std::unordered_set<std::uint64_t> parent_stacks_;
+  RecentMap<std::uint64_t, bool> tickets_{65536};  // arrived, not yet named by an event
+  RecentMap<std::uint64_t, bool> parent_stacks_{16384};
   std::uint64_t rules_installed_ = 0;
   Counters losses_;
 };

@@ -27,6 +27,28 @@ const char* why_short(WalkEnd end) {
   return "the walk ended in a way this version does not know";
 }
 
+const char* why_unnamed(NameGap gap) {
+  switch (gap) {
+    case NameGap::kNone:
+      break;
+    case NameGap::kNoFile:
+      return "the code is in no file";
+    case NameGap::kUnreadable:
+      return "its file could not be read";
+    case NameGap::kChanged:
+      return "its file has changed since";
+    case NameGap::kNoSymbol:
+      return "no symbol and no debug information found";
+    case NameGap::kNoLine:
+      return "no debug information found";
+    case NameGap::kNoMap:
+      return "no perf map names it";
+    case NameGap::kNoCode:
+      return "its code object could not be read";
+  }
+  return "";
+}
+
 const char* to_string(FrameKind kind) {
   switch (kind) {
     case FrameKind::kNative:

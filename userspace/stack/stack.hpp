@@ -47,6 +47,12 @@ struct MappedStack {
 enum class FrameKind : std::uint8_t { kNative, kGo, kPython, kJava, kNode, kKernel };
 [[nodiscard]] const char* to_string(FrameKind kind);
 
+/// Why a frame's function or line is not known.
+enum class NameGap : std::uint8_t { kNone = 0, kNoFile, kUnreadable, kChanged, kNoSymbol, kNoLine, kNoMap, kNoCode };
+inline constexpr NameGap kLastNameGap = NameGap::kNoCode;
+/// One clause for the report: "its file could not be read"; empty for kNone.
+[[nodiscard]] const char* why_unnamed(NameGap gap);
+
 struct Frame {
   std::string function;   // demangled; empty = unknown
   std::string file;       // as in the debug information; empty = unknown
@@ -57,6 +63,7 @@ struct Frame {
   std::uint64_t offset = 0;  // file virtual address in the module
   bool inlined = false;   // this frame was inlined into the next one
   FrameKind kind = FrameKind::kNative;
+  NameGap gap = NameGap::kNone;
   friend bool operator==(const Frame&, const Frame&) = default;
 };
 

@@ -45,7 +45,8 @@ std::string source_symbol(std::string_view symbol) {
 
 }  // namespace
 
-ModuleSymbols::ModuleSymbols(const Module& module, const Dwfl_Callbacks& callbacks) : fd_(module.fd.get()) {
+ModuleSymbols::ModuleSymbols(const Module& module, const Dwfl_Callbacks& callbacks, void* data)
+    : fd_(module.fd.get()) {
   struct stat facts {};
   if (!is_program(fd_) || ::fstat(fd_, &facts) != 0) return;
   size_ = facts.st_size;
@@ -58,6 +59,10 @@ ModuleSymbols::ModuleSymbols(const Module& module, const Dwfl_Callbacks& callbac
   module_ = dwfl_report_elf(dwfl_.get(), module.path.c_str(), module.path.c_str(), copy.get(), 0, true);
   if (module_ != nullptr) (void)copy.release();  // consumed on success only
   if (dwfl_report_end(dwfl_.get(), nullptr, nullptr) != 0) module_ = nullptr;
+  if (void** place = nullptr; module_ != nullptr) {
+    dwfl_module_info(module_, &place, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr);
+    *place = data;
+  }
   if (module_ != nullptr && dwfl_module_getelf(module_, &bias_) == nullptr) module_ = nullptr;
 }
 
@@ -129,13 +134,18 @@ std::string ModuleSymbols::symbol_at(Dwarf_Addr module_address) {
 
 std::vector<Frame> ModuleSymbols::functions_at(std::uint64_t pc) {
   std::vector<Frame> frames(1);
-  if (module_ == nullptr || !file_is_unchanged()) return frames;
+  if (module_ == nullptr || !file_is_unchanged()) {
+    frames.back().gap = module_ == nullptr ? NameGap::kUnreadable : NameGap::kChanged;
+    return frames;
+  }
   const Dwarf_Addr module_address = pc + bias_;
   Dwarf_Addr debug_bias = 0;
   if (const std::optional<Dwarf_Die> unit = unit_at(module_address, &debug_bias)) {
     frames = units_.try_emplace(unit->cu, *unit).first->second.frames_at(module_address - debug_bias);
   }
-  if (frames.back().function.empty()) frames.back().function = symbol_at(module_address);
+  Frame& outermost = frames.back();
+  if (outermost.function.empty()) outermost.function = symbol_at(module_address);
+  if (outermost.line == 0) outermost.gap = outermost.function.empty() ? NameGap::kNoSymbol : NameGap::kNoLine;
   return frames;
 }
 

@@ -20,11 +20,11 @@ namespace sockleak {
 
 class ModuleSymbols {
  public:
-  /// Borrows `callbacks` for its life. An unreadable or malformed file gives an object that knows nothing.
-  ModuleSymbols(const Module& module, const Dwfl_Callbacks& callbacks);
+  /// Borrows `callbacks`, and what they are to get as their module's data, for its life. An unreadable or malformed file gives an object that knows nothing.
+  ModuleSymbols(const Module& module, const Dwfl_Callbacks& callbacks, void* data);
 
   /// Functions at the code address `pc`, innermost first; never empty, but function and file may be. Only function,
-  /// file, line, column and inlined are set.
+  /// file, line, column, inlined and gap are set.
   [[nodiscard]] std::vector<Frame> functions_at(std::uint64_t pc);
 
  private:

@@ -3,7 +3,6 @@
 #include <elfutils/libdwfl.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,32 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include "symbolize/debuginfod.hpp"
 #include "symbolize/dwfl_module_symbols.hpp"
 #include "symbolize/go_frames.hpp"
 #include "symbolize/symbolizer.hpp"
 
 namespace sockleak {
 namespace {
-
-/// Takes a variable out of the environment for its life. libdwfl asks debuginfod by itself whenever DEBUGINFOD_URLS
-/// is set, and libdebuginfod reads that variable at each query; there is no call to say no (elfutils 0.188,
-/// libdwfl/find-debuginfo.c and debuginfod/debuginfod-client.c).
-class WithoutVariable {
- public:
-  explicit WithoutVariable(const char* name) : name_(name) {
-    if (const char* value = std::getenv(name)) value_ = value;
-    ::unsetenv(name);
-  }
-  WithoutVariable(const WithoutVariable&) = delete;
-  WithoutVariable& operator=(const WithoutVariable&) = delete;
-  ~WithoutVariable() {
-    if (value_) ::setenv(name_, value_->c_str(), 1);
-  }
-
- private:
-  const char* name_;
-  std::optional<std::string> value_;
-};
 
 int no_other_elf(Dwfl_Module*, void**, const char*, Dwarf_Addr, char**, Elf**) {
   return -1;
@@ -61,10 +41,10 @@ int find_proven_debuginfo(Dwfl_Module* module, void** data, const char* name, Dw
   return dwfl_standard_find_debuginfo(module, data, name, base, file, debug_link, checksum, found);
 }
 
-int find_local_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, const char* file,
-                         const char* debug_link, GElf_Word checksum, char** found) {
-  const WithoutVariable offline("DEBUGINFOD_URLS");
-  return find_proven_debuginfo(module, data, name, base, file, debug_link, checksum, found);
+int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, const char* file,
+                   const char* debug_link, GElf_Word checksum, char** found) {
+  return static_cast<Debuginfod*>(*data)->search(
+      [&] { return find_proven_debuginfo(module, data, name, base, file, debug_link, checksum, found); });
 }
 
 class DwflSymbolizer final : public Symbolizer {
@@ -72,11 +52,12 @@ class DwflSymbolizer final : public Symbolizer {
   DwflSymbolizer(const ModuleStore& modules, const SymbolizerOptions& options)
       : modules_(modules),
         named_(options.named),
+        servers_(options.debuginfod),
         // '+': checksums are verified; "" and ".debug": beside the module.
         search_path_("+:.debug:" + options.debug_directories),
         search_path_pointer_(search_path_.data()) {
     callbacks_.find_elf = no_other_elf;
-    callbacks_.find_debuginfo = options.debuginfod ? find_proven_debuginfo : find_local_debuginfo;
+    callbacks_.find_debuginfo = find_debuginfo;
     callbacks_.section_address = dwfl_offline_section_address;
     callbacks_.debuginfo_path = &search_path_pointer_;
   }
@@ -104,6 +85,7 @@ class DwflSymbolizer final : public Symbolizer {
     if (at.module == ModuleStore::kUnknown || at.module.value >= modules_.size()) {
       Frame frame;
       frame.offset = at.address;
+      frame.gap = NameGap::kNoFile;
       return {frame};
     }
     const Module& module = modules_.get(at.module);
@@ -121,7 +103,7 @@ class DwflSymbolizer final : public Symbolizer {
   std::vector<Frame> functions_of(ModuleId id, const Module& module, std::uint64_t pc) {
     auto& [go, native] = symbols_[id];
     if (native == nullptr) {
-      native = std::make_unique<ModuleSymbols>(module, callbacks_);
+      native = std::make_unique<ModuleSymbols>(module, callbacks_, &servers_);
       go = GoTable::open(module);
     }
     // Go's own table comes first: it says the same whether or not the program has been stripped.
@@ -137,6 +119,7 @@ class DwflSymbolizer final : public Symbolizer {
   };
   const ModuleStore& modules_;
   const NamedFrames* named_;
+  Debuginfod servers_;
   std::string search_path_;
   char* search_path_pointer_;
   Dwfl_Callbacks callbacks_{};  // borrowed by every Dwfl in symbols_

@@ -25,7 +25,7 @@ type place struct {
 	Count    int    `json:"count"`
 }
 
-var opened, closed, spawned place
+var opened, answered, closed, spawned place
 var repaired bool
 var goroutine int // that opens the connections, as the runtime numbers it
 
@@ -78,7 +78,8 @@ func openBackend(port int, request byte) (net.Conn, error) {
 	if _, err := c.Write([]byte{request}); err != nil {
 		log.Fatal("write: ", err)
 	}
-	if _, err := c.Read(answer); err != nil {
+	answered.here(); _, err = c.Read(answer) // on one line, as above
+	if err != nil {
 		log.Fatal("read: ", err)
 	}
 	if answer[0] != 'Y' {
@@ -145,7 +146,7 @@ func main() {
 	}
 	text, _ := json.Marshal(map[string]any{
 		"program": os.Args[0][strings.LastIndexByte(os.Args[0], '/')+1:], "leaked": leaked, "created": opened.Count,
-		"origin": "connect", "created_at": opened, "closed_at": []place{closed}, "goroutine_created_at": spawned,
+		"origin": "connect", "created_at": opened, "closed_at": []place{closed}, "touched_at": answered, "goroutine_created_at": spawned,
 		"goroutine": goroutine})
 	if err := os.WriteFile(truthPath, append(text, '\n'), 0o666); err != nil {
 		log.Fatal(err)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const REFUSE_EVERY: u32 = 4;
 static OPENED: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)]; // line, count
+static ANSWERED: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
 static CLOSED: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
 
 fn note(place: &[AtomicU32; 2], line: u32) {
@@ -27,7 +28,7 @@ fn open_backend(address: &SocketAddr, request: u8, repaired: bool) -> Option<Tcp
     note(&OPENED, line!()); let mut connection = TcpStream::connect(address).unwrap(); // one line: the truth is the call's
     let mut answer = [0u8];
     connection.write_all(&[request]).unwrap();
-    connection.read_exact(&mut answer).unwrap();
+    note(&ANSWERED, line!()); connection.read_exact(&mut answer).unwrap(); // as above
     if answer[0] != b'Y' {
         if !repaired {
             std::mem::forget(connection); // the leak
@@ -62,16 +63,20 @@ fn main() {
     let backend = std::thread::spawn(move || serve_backend(listener, requests));
     let mut refused = 0;
     let mut number = 0;
-    while std::hint::black_box(number) < requests { // not unrolled: that would be several call paths
+    // Not unrolled, which would make several call paths; black_box() is younger than the oldest compiler here.
+    while unsafe { std::ptr::read_volatile(&number) } < requests {
         refused += u32::from(!place_order(&address, number, repaired));
         number += 1;
     }
     backend.join().unwrap();
+    let place = |place: &[AtomicU32; 2], what: &str, function: &str| format!(
+        "{{\"what\":\"{}\",\"file\":\"error_path.rs\",\"line\":{},\"function\":\"{}::{}\",\"count\":{}}}",
+        what, place[0].load(Relaxed), module_path!(), function, place[1].load(Relaxed));
     let text = format!(
         "{{\"program\":\"rust\",\"pid\":{},\"leaked\":{},\"created\":{},\"origin\":\"connect\",\"sockets_created\":{},\
-         \"created_at\":{{\"file\":\"error_path.rs\",\"line\":{},\"function\":\"{}::open_backend\"}},\
-         \"closed_at\":[{{\"file\":\"error_path.rs\",\"line\":{},\"function\":\"{}::close_backend\",\"count\":{}}}]}}\n",
+         \"created_at\":{},\"touched_at\":{},\"closed_at\":[{}]}}\n",
         std::process::id(), if repaired { 0 } else { refused }, OPENED[1].load(Relaxed), 1 + 2 * requests,
-        OPENED[0].load(Relaxed), module_path!(), CLOSED[0].load(Relaxed), module_path!(), CLOSED[1].load(Relaxed));
+        place(&OPENED, "socket", "open_backend"), place(&ANSWERED, "recv → data", "open_backend"),
+        place(&CLOSED, "close", "close_backend"));
     std::fs::write(truth, text).unwrap();
 }

@@ -24,7 +24,7 @@ REQUESTS = 20
 REFUSE_EVERY = 4
 POOL = 3
 
-opened, closed = {}, {}
+opened, answered, closed = {}, {}, {}
 kept = []  # what leaks stays referenced: otherwise Python closes it with the last reference
 arguments = None
 
@@ -67,7 +67,7 @@ class Backend:
     def ask(self):
         connection = self.connect()
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        answer = connection.recv(4096)
+        here(answered); answer = connection.recv(4096)  # as above
         if b"503" in answer:
             if arguments.repaired:
                 connection.close()
@@ -152,7 +152,7 @@ def main():
     with open(arguments.truth, "w") as file:
         json.dump({"program": "error_path.py", "python": sys.version.split()[0], "leaked": 0 if arguments.repaired else result[0],
                    "created": opened["count"], "origin": "connect", "created_at": opened,
-                   "closed_at": [closed] if closed else []}, file)
+                   "closed_at": [closed] if closed else [], "touched_at": answered}, file)
     os._exit(0)  # an ordinary end closes what is still referenced: then nothing is open when the process ends
 
 

@@ -52,6 +52,7 @@ class RecordingTest : public ::testing::Test {
     frame.offset = 0x1000;
     frame.inlined = true;
     frame.kind = FrameKind::kGo;
+    frame.gap = NameGap::kNoLine;
     stack.frames = {frame, Frame{}};
     ending.resolved.emplace_back(MappedStack{{{ModuleId{1}, 0x1000}, {ModuleId{1}, 0x2000}}, WalkEnd::kReadFailed},
                                  stack);

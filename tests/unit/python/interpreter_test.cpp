@@ -28,6 +28,12 @@ TEST(ThreadKeyAddress, OfAProgramAtAFixedAddress) {  // Debian's 3.11.2: cmpq $0
   EXPECT_EQ(thread_key_address(code, 0x4f7c30, 0xa5b740, 0x28b20), 0xa5b740U + 0x250);
 }
 
+TEST(ThreadKeyAddress, OfDebians314) {  // cmpl $0,...(%rip); je; mov $...,%edi; jmp
+  const auto code = bytes({0xf3, 0x0f, 0x1e, 0xfa, 0x83, 0x3d, 0x3b, 0x49, 0x77, 0x00, 0x00, 0x74, 0x0a, 0xbf, 0xe0, 0x10,
+                           0xba, 0x00, 0xe9, 0x7f, 0x2e, 0x11, 0x00, 0x31, 0xc0, 0xc3});
+  EXPECT_EQ(thread_key_address(code, 0x42c79a, 0xba07c0, 0x50000), 0xba10e0U);
+}
+
 TEST(ThreadKeyAddress, OfNothingKnown) {
   EXPECT_EQ(thread_key_address(bytes({0x31, 0xc0, 0xc3, 0, 0, 0, 0, 0}), 0x1000, 0x2000, 0x100), 0U);
   EXPECT_EQ(thread_key_address({}, 0x1000, 0x2000, 0x100), 0U);
@@ -46,7 +52,8 @@ TEST(FindPython, IsInDebiansPython) {
   const auto python = find_python(modules.get(modules.add("python3", std::move(fd))));
   ASSERT_TRUE(python.has_value());
   EXPECT_GE(python->minor, 8U);
-  EXPECT_LT(python->loop_begin, python->loop_end);
+  ASSERT_FALSE(python->loop.empty());
+  EXPECT_LT(python->loop[0].begin, python->loop[0].end);
   EXPECT_EQ(python->at(0x1000).key, python->layout.key + 0x1000);
 }
 

@@ -14,7 +14,7 @@ except ImportError as error:
     sys.exit(77)
 
 # Marked optional in the contract.
-OPTIONAL = {"goroutine_ancestors", "goroutine_ancestors_why", "goroutine_created_at", "goroutines", "listener_created_at", "sites", "open_sockets", "actions"}
+OPTIONAL = {"caller_why", "goroutine_ancestors", "goroutine_ancestors_why", "goroutine_created_at", "goroutines", "listener_created_at", "sites", "open_sockets", "actions"}
 
 
 def without(document, path):

@@ -50,6 +50,38 @@ TEST(StackStore, AHashNamesTheStackItWasBoundToLast) {
   EXPECT_FALSE(store.knows(StackHash{8}));
 }
 
+TEST(StackStore, NamesOfAStackAreThoseThatCanComeAgain) {
+  StackStore store;
+  const StackId id = store.intern(stack({kLibc, 0x100}, 0x2000));
+  store.bind(StackHash{0x11}, id);
+  store.bind(StackHash{0x20}, id);  // the ticket of a single walk
+  EXPECT_EQ(store.names_of(id), std::vector{StackHash{0x11}});
+}
+
+TEST(StackStore, TicketsWithoutEndDoNotPushOutWhatEventsName) {
+  StackStore store;
+  const StackId id = store.intern(stack({kLibc, 0x100}, 0x2000));
+  store.bind(StackHash{1}, id);
+  for (std::uint64_t ticket = 1; ticket <= 3 * StackStore::kMostNames; ++ticket) {
+    store.bind(StackHash{ticket << 4}, id);
+    if (ticket % 1000 == 0) {
+      ASSERT_EQ(store.find(StackHash{1}), id);
+    }
+  }
+  EXPECT_FALSE(store.knows(StackHash{1 << 4})) << "memory is bounded";
+  EXPECT_TRUE(store.knows(StackHash{1}));
+}
+
+TEST(StackStore, StacksWithoutEndAreRefusedAndCounted) {
+  StackStore store;
+  const StackId first = store.intern(stack({kLibc, 0x100}, 1));
+  for (std::uint64_t call = 2; call < StackStore::kMostStacks + 10; ++call) (void)store.intern(stack({kLibc, 0x100}, call));
+  EXPECT_EQ(store.size(), StackStore::kMostStacks);
+  EXPECT_EQ(store.refused(), 10U);
+  EXPECT_EQ(store.intern(stack({kLibc, 0x100}, 1)), first) << "what is known goes on";
+  EXPECT_EQ(store.intern(stack({kLibc, 0x100}, ~std::uint64_t{0})), kNoStack);
+}
+
 TEST(StackStore, NothingIsNoStack) {
   StackStore store;
   EXPECT_EQ(store.intern({}), kNoStack);

@@ -152,6 +152,7 @@ TEST(SeparateDebugFiles, AreNotGuessedByNameAlone) {
   const ModuleId module = add_module(modules, bare);
   const Stack stack = make_dwfl_symbolizer(modules)->symbolize(mapped(module, run_program("nested").at(0).addresses));
   EXPECT_EQ(stack.frames[0].function, "");
+  EXPECT_EQ(stack.frames[0].gap, NameGap::kNoSymbol);
 }
 
 TEST(Symbolizer, KeepsAddressesOutsideEveryModule) {
@@ -161,6 +162,7 @@ TEST(Symbolizer, KeepsAddressesOutsideEveryModule) {
   EXPECT_EQ(stack.frames[0].offset, 0x7f0012345678u);
   EXPECT_EQ(stack.frames[0].module, "");
   EXPECT_EQ(stack.frames[0].function, "");
+  EXPECT_EQ(stack.frames[0].gap, NameGap::kNoFile);
 }
 
 TEST(Symbolizer, KeepsTheNameOfAModuleThatCouldNotBeOpened) {
@@ -170,6 +172,7 @@ TEST(Symbolizer, KeepsTheNameOfAModuleThatCouldNotBeOpened) {
   ASSERT_THAT(stack.frames, SizeIs(1));
   EXPECT_EQ(stack.frames[0].module, "/gone/program (deleted)");
   EXPECT_EQ(stack.frames[0].offset, 0x1234u);
+  EXPECT_EQ(stack.frames[0].gap, NameGap::kUnreadable);
 }
 
 TEST(Symbolizer, SaysWhyAStackIsShort) {
@@ -212,8 +215,10 @@ TEST(Symbolizer, NamesNothingInAFileThatWasRewrittenMeanwhile) {
   const auto symbolizer = make_dwfl_symbolizer(modules);
   const std::vector<std::uint64_t> addresses = run_program("nested").at(0).addresses;
   EXPECT_NE(symbolizer->symbolize(mapped(module, {addresses.at(0)})).frames[0].function, "");
+  EXPECT_EQ(symbolizer->symbolize(mapped(module, {addresses.at(0)})).frames[0].gap, NameGap::kNone);
   (void)directory.write("program", bytes.substr(0, 4096));  // libelf still maps the pages that are gone
   EXPECT_EQ(symbolizer->symbolize(mapped(module, {addresses.at(1)})).frames[0].function, "");
+  EXPECT_EQ(symbolizer->symbolize(mapped(module, {addresses.at(1)})).frames[0].gap, NameGap::kChanged);
 }
 
 }  // namespace
