@@ -40,7 +40,7 @@ int sl_scan_tcp(struct bpf_iter__tcp *ctx)
 		record.header.type = SL_SCAN_SOCKET;
 		record.facts = SL_FACT_MINI;
 		record.socket = (__u64)common;
-		record.cookie = common->skc_cookie.counter;
+		record.cookie = bpf_get_socket_cookie(common); /* makes sure that there is one */
 		record.netns = common->skc_net.net->ns.inum;
 		record.state = common->skc_state;
 		record.tuple.family = common->skc_family;

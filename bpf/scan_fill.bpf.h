@@ -12,6 +12,7 @@ static __always_inline void SL_NAME(fill_common)(struct sl_scan_socket *out, con
 	out->netns = SL_READ(sk, __sk_common.skc_net.net, ns.inum);
 	out->state = SL_READ(sk, __sk_common.skc_state);
 	out->uid = SL_READ(sk, sk_uid.val);
+	out->interface = SL_READ(sk, __sk_common.skc_bound_dev_if);
 	if (SL_READ(sk, __sk_common.skc_flags) & 1)
 		out->facts |= SL_FACT_DEAD;
 	if (SL_READ_BIT(sk, sk_kern_sock))
@@ -96,23 +97,16 @@ static __always_inline void SL_NAME(fill_file)(struct sl_scan_socket *out, const
 	/* Almost always empty: costs two loads. */
 	head = (struct list_head *)((char *)wq + bpf_core_field_offset(struct socket_wq, wait.head));
 	at = SL_READ(wq, wait.head.next);
-	for (i = 0; i < 8; i++) {
-		struct wait_queue_entry *entry;
-		void *waiter, *request_file = NULL;
+	if (!at || at == head)
+		return;
+	for (i = 0; i < SL_SCAN_WAITERS; i++) {
+		__u64 waiter = sl_waiter_at(sl_number(head), sl_number(file), i);
 
-		if (!at || at == head)
-			break;
-		entry = (struct wait_queue_entry *)((char *)at - bpf_core_field_offset(struct wait_queue_entry, entry));
-		waiter = BPF_CORE_READ(entry, private);
-		at = BPF_CORE_READ(entry, entry.next);
 		if (!waiter)
-			continue; /* epoll */
-		/* An io_uring request begins with its file (struct io_kiocb); bit 0 of the pointer is a flag. */
-		waiter = (void *)((__u64)waiter & ~1ULL);
-		bpf_probe_read_kernel(&request_file, sizeof(request_file), waiter);
-		if (request_file == file)
-			out->ring_waiter = sl_request_task((struct io_kiocb *)waiter);
-		else if (n < SL_SCAN_WAITERS)
-			out->waiters[n++ & (SL_SCAN_WAITERS - 1)] = (__u64)waiter;
+			return;
+		if (waiter & 1)
+			out->ring_waiter = waiter & ~1ULL;
+		else
+			out->waiters[n++ & (SL_SCAN_WAITERS - 1)] = waiter;
 	}
 }

@@ -94,6 +94,46 @@ static __always_inline __u64 sl_request_task(struct io_kiocb *request)
 	return (__u64)BPF_CORE_READ(request, tctx, task);
 }
 
+/* A pointer that the verifier knows, as the number that it does not mind being handed on. */
+static __always_inline __u64 sl_number(const void *pointer)
+{
+	const void *slot = pointer;
+	__u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), &slot);
+	return number;
+}
+
+/* Of those that wait in a queue for a socket with this file, epoll not counted, the index-th: a task, or with bit 0 set
+ * a task whose io_uring request waits. 0 = no more. Global, because the verifier looks at such a function only once. */
+__noinline __u64 sl_waiter_at(__u64 head, __u64 file, __u32 index)
+{
+	struct list_head *at = BPF_CORE_READ((struct list_head *)head, next);
+	__u32 i, met = 0;
+
+	for (i = 0; i < 8; i++) {
+		struct wait_queue_entry *entry;
+		void *waiter, *request_file = NULL;
+
+		if (!at || (__u64)at == head)
+			return 0;
+		entry = (struct wait_queue_entry *)((char *)at - bpf_core_field_offset(struct wait_queue_entry, entry));
+		waiter = BPF_CORE_READ(entry, private);
+		at = BPF_CORE_READ(entry, entry.next);
+		if (!waiter)
+			continue; /* epoll */
+		if (met++ != index)
+			continue;
+		/* An io_uring request begins with its file (struct io_kiocb); bit 0 of the pointer is a flag. */
+		waiter = (void *)((__u64)waiter & ~1ULL);
+		bpf_probe_read_kernel(&request_file, sizeof(request_file), waiter);
+		if ((__u64)request_file == file)
+			return sl_request_task((struct io_kiocb *)waiter) | 1;
+		return (__u64)waiter;
+	}
+	return 0;
+}
+
 #define SL_READ ___arrow
 #define SL_READ_BIT(source, field) BPF_CORE_READ_BITFIELD(source, field)
 #define SL_NAME(name) sl_typed_##name

@@ -60,7 +60,7 @@ struct sl_scan_socket {
 	__u8 facts;
 	__u8 timestamps; /* TIME_WAIT: the peer sent TCP timestamps, so the entry can be reused */
 	struct sl_tuple tuple;
-	__u32 padding;
+	__u32 interface; /* it is bound to; 0 = none */
 };
 
 struct sl_scan_holder {

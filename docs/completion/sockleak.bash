@@ -14,6 +14,8 @@ _sockleak() {
     [[ -z $command && $word != -* ]] && command=$word
   done
 
+  local filter="state exclude src dst sport dport proto family pid comm cgroup netns cookie inode age ownerless cause"
+  filter+=" and or not"
   local output="-o --format --json -T --top -q -v --no-color -h --help"
   local judging="--older -i --interval"
   local session="-p --pid -c --cgroup --container -a --all -t --type --user --no-children -d --duration $judging --settle"
@@ -53,6 +55,21 @@ _sockleak() {
       mapfile -t COMPREPLY < <(compgen -W "10s 30s 1m 5m" -- "$cur")
       return
       ;;
+    state | exclude)
+      word="established syn-sent syn-recv fin-wait-1 fin-wait-2 time-wait close close-wait last-ack listening closing"
+      mapfile -t COMPREPLY < <(compgen -W "$word all connected synchronized bucket big" -- "$cur")
+      return
+      ;;
+    cause)
+      word="accept-queue orphan stuck-exit in-flight io-uring-slot io-uring-request blocked-call mapping kernel"
+      word+=" mptcp-subflow time-wait request zombie-leader unshared-files hidden unknown"
+      mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+      return
+      ;;
+    proto)
+      mapfile -t COMPREPLY < <(compgen -W "tcp udp mptcp sctp raw icmp" -- "$cur")
+      return
+      ;;
     -T | --top | --go-ancestors | --site | --rate | --ready-fd | --container | --max-leaks | --leak-exit-code | --max-port-use | --max-close-wait | --max-ownerless) return ;;
   esac
   case $command in
@@ -62,10 +79,7 @@ _sockleak() {
     scan)
       word="-i --interval -d --duration --max-port-use --max-close-wait --max-ownerless"
       word+=" -o --format --json -l --list -T --top -q -v -h --help"
-      if [[ $cur != -* ]]; then
-        word="state exclude src dst sport dport proto family pid comm cgroup netns cookie inode age ownerless cause"
-        word+=" and or not"
-      fi
+      [[ $cur == -* ]] || word=$filter
       ;;
     report)
       word="$judging $output"
@@ -78,6 +92,7 @@ _sockleak() {
     destroy)
       word="-p --pid --from --site --dry-run --yes --shutdown --stop-process --grace --rate --even-mine --json -q -v"
       word+=" --no-color -h --help"
+      [[ $cur == -* ]] || word=$filter
       ;;
     doctor) word="--json --no-color -h --help" ;;
     *) return ;;

@@ -158,9 +158,12 @@ class DestroySockets(unittest.TestCase):
         # Both ends of the unprotected connections: whichever end comes first takes the other along.
         self.assertLessEqual(done, {self.cookies[2], peer} | others, [e for e in entries.values() if e["result"] == "done"])
         refused = [entry for entry in entries.values() if not entry["allowed"]]
-        causes = sorted({entry["cause"] for entry in refused})
-        self.assertEqual(["held", "listener"] + ["mptcp-subflow"] * mptcp + ["time-wait", "unknown"], causes, refused)
-        self.assertIn(4789, [entry["local"]["port"] for entry in refused if entry["cause"] == "unknown"])
+        # Without BPF only what the kernel says through sock_diag is known of its own sockets: that nobody holds them.
+        own = {entry["cause"] for entry in refused if entry["local"]["port"] == 4789}
+        self.assertLessEqual(own, {"kernel", "unknown"}, refused)
+        self.assertEqual({"held", "listener", "time-wait"} | own | ({"mptcp-subflow"} if mptcp else set()),
+                         {entry["cause"] for entry in refused}, refused)
+        self.assertEqual(1, len(own), refused)
         if mptcp:
             self.assertTrue(self.holder.ask("alive(mc, ms)"))
         self.assertTrue(self.holder.ask("alive(connect(l), l.accept()[0]) in (True, False)"), "still listens")

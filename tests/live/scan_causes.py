@@ -9,6 +9,12 @@ import unittest
 
 import harness
 
+try:
+    import jsonschema
+except ImportError as missing:
+    print(f"reports are not held against their schema: {missing} (Debian: python3-jsonschema)", flush=True)
+    jsonschema = None
+
 SUBJECT = pathlib.Path(__file__).with_name("scan_subject.py")
 
 
@@ -47,7 +53,19 @@ def scan(*arguments, status=0):
     outcome = harness.run(harness.SOCKLEAK, "scan", "--json", *arguments)
     if outcome.returncode != status:
         raise AssertionError(f"exit {outcome.returncode}: {outcome.stderr.decode()}")
-    return json.loads(outcome.stdout)
+    report = json.loads(outcome.stdout)
+    hold_against_schema(report)
+    return report
+
+
+def hold_against_schema(report):
+    """What docs/scan.schema.json promises; without python3-jsonschema (the test kernels have none) it is not looked at."""
+    if jsonschema is None:
+        return
+    schema = json.loads((harness.REPOSITORY / "docs/scan.schema.json").read_text(encoding="utf-8"))
+    errors = [f"{error.json_path}: {error.message}" for error in jsonschema.Draft202012Validator(schema).iter_errors(report)]
+    if errors:
+        raise AssertionError("\n".join(errors[:10]))
 
 
 # What only the kernel's own tables prove; without BPF it is said that nobody is seen to hold it.
@@ -67,6 +85,7 @@ class Causes(unittest.TestCase):
                               "--json", *where)
         report = harness.parse_report(outcome)
         self.assertEqual(report["method"], "sock_diag", outcome.stderr)
+        hold_against_schema(report)
         return report
 
     def check(self, scenario):
@@ -176,7 +195,7 @@ class Limits(unittest.TestCase):
             report = scan("--max-ownerless", "2", *where, status=1)
             self.assertEqual(report["exceeded"], ["3 ownerless sockets, more than 2"])
             report = scan("--max-close-wait", "0", *where, status=1)
-            self.assertEqual(report["exceeded"], ["1 sockets in CLOSE_WAIT, more than 0"])
+            self.assertEqual(report["exceeded"], ["1 socket in CLOSE_WAIT, more than 0"])
 
     def test_filters_mean_what_they_say(self):
         with Subject("accept_queue") as subject:

@@ -19,8 +19,12 @@ constexpr std::size_t kAtOnce = 1024;  // between looks at the interrupt, if the
     case EPERM:
     case EACCES:
       return {Outcome::kRefused, "not permitted: needs CAP_NET_ADMIN in its network namespace"};
+    case EHOSTUNREACH:
+      return {Outcome::kRefused, "its network namespace cannot be entered: needs CAP_SYS_ADMIN"};
     case ESTALE:
       return {Outcome::kRefused, "it listens by now"};
+    case ENOSYS:
+      return {Outcome::kRefused, "a thread has it in a table of its own, where this kernel lets nobody reach it (Linux 6.9)"};
     default:
       return {Outcome::kRefused, std::strerror(os_errno)};
   }
@@ -33,9 +37,9 @@ constexpr std::size_t kAtOnce = 1024;  // between looks at the interrupt, if the
 }
 
 /// What the tables say afterwards outranks what the calls said.
-void verify(const Plan& plan, const SocketList& after, std::vector<StepResult>& results) {
+void verify(const Plan& plan, const std::vector<SocketFacts>& after, std::vector<StepResult>& results) {
   std::unordered_map<SocketId, const SocketFacts*> alive;
-  for (const SocketFacts& socket : after.sockets) alive.emplace(socket.id, &socket);
+  for (const SocketFacts& socket : after) alive.emplace(socket.id, &socket);
   for (std::size_t i = 0; i < results.size(); ++i) {
     const Step& step = plan.steps[i];
     const auto found = alive.find(step.socket.id);
@@ -90,7 +94,7 @@ Result<std::vector<StepResult>> carry_out(const Plan& plan, KernelSockets& kerne
     }
   }
   if (count == 0) return results;
-  const auto after = kernel.list_states();
+  const auto after = kernel.list();
   if (!after) return tl::unexpected(after.error());
   verify(plan, *after, results);
   return results;

@@ -5,22 +5,16 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
-#include <linux/tcp.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cassert>
-#include <cstddef>
 #include <cstring>
-#include <string_view>
 
 namespace sockleak::act {
 namespace {
 
 constexpr std::uint32_t kEveryState = ~0U;
-constexpr std::uint16_t kUlpInfo = INET_DIAG_ULP_INFO;  // since Linux 5.4
-constexpr std::uint16_t kUlpName = INET_ULP_INFO_NAME;
 
 /// Appends one message; `fill` gets its zeroed inet_diag_req_v2.
 template <typename Fill>
@@ -50,39 +44,6 @@ void put_request(std::vector<std::byte>& out, std::uint16_t type, std::uint16_t 
   return static_cast<TcpState>(number);
 }
 
-/// The attributes of a stretch of memory; mnl_attr_for_each is C only.
-template <typename Visit>
-void each_attribute(const void* begin, std::size_t length, Visit visit) {
-  const char* const end = static_cast<const char*>(begin) + length;
-  const auto* attribute = static_cast<const nlattr*>(begin);
-  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
-    visit(attribute);
-    attribute = mnl_attr_next(attribute);
-  }
-}
-
-/// Whether the upper-layer protocol of the socket is MPTCP.
-[[nodiscard]] bool ulp_is_mptcp(const nlattr* ulp) {
-  bool found = false;
-  each_attribute(mnl_attr_get_payload(ulp), mnl_attr_get_payload_len(ulp), [&](const nlattr* inner) {
-    if (mnl_attr_get_type(inner) != kUlpName) return;
-    const std::string_view name(static_cast<const char*>(mnl_attr_get_payload(inner)), mnl_attr_get_payload_len(inner));
-    found = name.substr(0, name.find('\0')) == "mptcp";
-  });
-  return found;
-}
-
-/// Time since the socket last sent or received data: it is at least that old. The kernel starts both clocks when the
-/// connection is made, so they mean nothing before (net/ipv4/tcp_input.c, tcp_finish_connect).
-[[nodiscard]] std::optional<Duration> silence_of(const nlattr* info, TcpState state) {
-  constexpr std::size_t kNeeded = offsetof(tcp_info, tcpi_last_data_recv) + sizeof(tcp_info::tcpi_last_data_recv);
-  if (state == TcpState::kListen || state == TcpState::kSynSent || state == TcpState::kSynRecv) return std::nullopt;
-  if (mnl_attr_get_payload_len(info) < kNeeded) return std::nullopt;
-  tcp_info facts{};
-  std::memcpy(&facts, mnl_attr_get_payload(info), kNeeded);
-  return std::chrono::milliseconds(std::max(facts.tcpi_last_data_sent, facts.tcpi_last_data_recv));
-}
-
 void parse_socket(const nlmsghdr* header, Protocol protocol, Replies& into) {
   if (mnl_nlmsg_get_payload_len(header) < sizeof(inet_diag_msg)) {
     ++into.malformed;
@@ -102,17 +63,6 @@ void parse_socket(const nlmsghdr* header, Protocol protocol, Replies& into) {
   socket.state = state_of(message.idiag_state);
   socket.interface = message.id.idiag_if;
   socket.inode = message.idiag_inode;
-  socket.uid = message.idiag_uid;
-  socket.receive_queue = message.idiag_rqueue;
-  const auto* const payload = static_cast<const char*>(mnl_nlmsg_get_payload(header));
-  each_attribute(payload + MNL_ALIGN(sizeof(inet_diag_msg)), mnl_nlmsg_get_payload_len(header) - sizeof(inet_diag_msg),
-                 [&](const nlattr* attribute) {
-                   const std::uint16_t type = mnl_attr_get_type(attribute);
-                   if (type == kUlpInfo) socket.mptcp = ulp_is_mptcp(attribute);
-                   if (type == INET_DIAG_INFO && protocol == Protocol::kTcp) {
-                     socket.silent = silence_of(attribute, socket.state);
-                   }
-                 });
   into.sockets.push_back(std::move(socket));
 }
 
@@ -133,13 +83,11 @@ void parse_error(const nlmsghdr* header, Replies& into) {
 
 }  // namespace
 
-void put_dump(std::vector<std::byte>& out, Family family, Protocol protocol, std::uint32_t sequence,
-              bool with_details) {
+void put_dump(std::vector<std::byte>& out, Family family, Protocol protocol, std::uint32_t sequence) {
   put_request(out, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, sequence, [&](inet_diag_req_v2& request) {
     request.sdiag_family = static_cast<__u8>(family);
     request.sdiag_protocol = static_cast<__u8>(protocol);
     request.idiag_states = kEveryState;
-    if (with_details) request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
   });
 }
 

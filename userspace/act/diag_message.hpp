@@ -14,10 +14,8 @@ namespace sockleak::act {
 /// Large enough for any one request.
 inline constexpr std::size_t kRequestBytes = 128;
 
-/// Appends a request for every socket of a family and protocol, whatever its state. `with_details`: for TCP also
-/// how long each has been silent, and whether MPTCP made it, which kernels tell only to those who ask for more.
-/// (net/ipv4/inet_diag.c, inet_sk_diag_fill: without INET_DIAG_INFO it leaves before the upper-layer protocol.)
-void put_dump(std::vector<std::byte>& out, Family family, Protocol protocol, std::uint32_t sequence, bool with_details);
+/// Appends a request for every socket of a family and protocol, whatever its state.
+void put_dump(std::vector<std::byte>& out, Family family, Protocol protocol, std::uint32_t sequence);
 
 /// Appends SOCK_DESTROY of exactly this socket: the kernel finds a socket by its addresses and refuses (ENOENT) if its
 /// cookie is another. Not for sockets without a cookie: the all-ones and all-zeros cookies mean "any" or nobody.

@@ -39,9 +39,9 @@ Result<void> DiagSocket::receive(Protocol protocol, Replies& into) {
   return {};
 }
 
-Result<DiagSocket::Dump> DiagSocket::dump(Family family, Protocol protocol, bool with_details) {
+Result<DiagSocket::Dump> DiagSocket::dump(Family family, Protocol protocol) {
   std::vector<std::byte> request;
-  put_dump(request, family, protocol, ++sequence_, with_details);
+  put_dump(request, family, protocol, ++sequence_);
   if (mnl_socket_sendto(socket_.get(), request.data(), request.size()) < 0) {
     return fail_os(ErrorKind::kCannotTrace, "cannot ask the kernel for its sockets");
   }
@@ -51,10 +51,10 @@ Result<DiagSocket::Dump> DiagSocket::dump(Family family, Protocol protocol, bool
   }
   if (!replies.acknowledgements.empty()) {
     const int error = replies.acknowledgements.front().os_errno;
-    if (error == ENOENT) return Dump{};
+    if (error == ENOENT) return Dump{{}, true, false};
     return fail_os(ErrorKind::kCannotTrace, "the kernel does not list its sockets", {}, error);
   }
-  return Dump{std::move(replies.sockets), !replies.interrupted && replies.malformed == 0};
+  return Dump{std::move(replies.sockets), !replies.interrupted && replies.malformed == 0, true};
 }
 
 Result<std::vector<int>> DiagSocket::destroy(std::span<const SocketFacts* const> sockets) {

@@ -20,9 +20,10 @@ class DiagSocket {
   struct Dump {
     std::vector<SocketFacts> sockets;
     bool whole = true;
+    bool supported = true;
   };
   /// A kernel without the diag module of the protocol has none to show.
-  Result<Dump> dump(Family family, Protocol protocol, bool with_details = false);
+  Result<Dump> dump(Family family, Protocol protocol);
 
   /// The kernel's answer for each socket, in order: 0, or an errno. A request without an answer is EIO.
   Result<std::vector<int>> destroy(std::span<const SocketFacts* const> sockets);

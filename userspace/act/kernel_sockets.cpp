@@ -7,15 +7,6 @@
 #include "base/log.hpp"
 
 namespace sockleak::act {
-namespace {
-
-[[nodiscard]] std::string of_processes(std::size_t count) {
-  return " of " + std::to_string(count) + (count == 1 ? " process" : " processes") +
-         " (not permitted: CAP_SYS_PTRACE is missing, or a security policy forbids it)";
-}
-
-}  // namespace
-
 Result<DiagSockets> DiagSockets::open(std::filesystem::path proc) {
   DiagSockets sockets(std::move(proc));
   const NetnsHandles namespaces = find_network_namespaces(sockets.proc_);
@@ -26,53 +17,35 @@ Result<DiagSockets> DiagSockets::open(std::filesystem::path proc) {
   for (const NetnsHandle& there : namespaces.list) {
     const auto inside = InNetworkNamespace::enter(there, home);
     if (!inside) {
-      sockets.unseen_.push_back(inside.error().message() + " (" + inside.error().hint + ')');
+      log::info(inside.error().message());
       continue;
     }
     auto socket = DiagSocket::open();
     if (!socket) return tl::unexpected(socket.error());
     sockets.places_.push_back({there.id, std::move(*socket)});
   }
-  if (namespaces.hidden != 0) {
-    sockets.unseen_.push_back("the network namespaces" + of_processes(namespaces.hidden));
-  }
   return sockets;
 }
 
-Result<SocketList> DiagSockets::dump(bool with_details) {
-  SocketList out;
-  out.unseen = unseen_;
+Result<std::vector<SocketFacts>> DiagSockets::list() {
+  std::vector<SocketFacts> sockets;
   for (Place& place : places_) {
     for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
       for (const Family family : {Family::kInet, Family::kInet6}) {
-        auto dump = place.socket.dump(family, protocol, with_details && protocol == Protocol::kTcp);
+        auto dump = place.socket.dump(family, protocol);
         if (!dump) return tl::unexpected(dump.error());
-        if (!dump->whole) out.unseen.push_back("some sockets: the kernel's table changed while it was read");
         for (SocketFacts& socket : dump->sockets) {
           socket.netns = place.netns;
-          out.sockets.push_back(std::move(socket));
+          sockets.push_back(std::move(socket));
         }
       }
     }
   }
-  return out;
-}
-
-Result<SocketList> DiagSockets::list() {
-  auto dumped = dump(true);
-  if (!dumped) return dumped;
-  SocketList& out = *dumped;
-  const SocketHolders holders = find_socket_holders(proc_);
-  explain(out.sockets, holders);
-  if (holders.hidden != 0) {
-    out.all_holders_seen = false;
-    out.unseen.push_back("the descriptors" + of_processes(holders.hidden));
-  }
-  return dumped;
+  return sockets;
 }
 
 Result<std::vector<int>> DiagSockets::destroy(std::span<const SocketFacts* const> sockets) {
-  std::vector<int> answers(sockets.size(), ENOENT);
+  std::vector<int> answers(sockets.size(), EHOSTUNREACH);  // whose namespace cannot be entered
   for (Place& place : places_) {
     std::vector<const SocketFacts*> here;
     std::vector<std::size_t> positions;
@@ -92,7 +65,7 @@ Result<std::vector<int>> DiagSockets::destroy(std::span<const SocketFacts* const
 
 /// sock_diag finds a socket by its address, and of several at one address only one; a kernel may be built without it.
 void DiagSockets::try_harder(std::span<const SocketFacts* const> sockets, std::vector<int>& answers) {
-  const auto failed = [](int answer) { return answer == ENOENT || answer == EOPNOTSUPP; };
+  const auto failed = [](int answer) { return answer == ENOENT || answer == EOPNOTSUPP || answer == EHOSTUNREACH; };
   if (std::none_of(answers.begin(), answers.end(), failed)) return;
   const NetnsHandles namespaces = find_network_namespaces(proc_);
   for (const NetnsHandle& there : namespaces.list) {

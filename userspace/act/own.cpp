@@ -38,6 +38,33 @@ void add_login(const std::filesystem::path& proc, Pid pid, Own& own) {
   }
 }
 
+/// The process and its ancestors.
+void add_line(const std::filesystem::path& proc, Pid process, Own& own) {
+  const Procfs procfs(proc);
+  for (std::optional<Pid> pid = process; pid && pid->value > 1; pid = procfs.parent(*pid)) {
+    if (std::find(own.processes.begin(), own.processes.end(), *pid) != own.processes.end()) break;
+    own.processes.push_back(*pid);
+    add_login(proc, *pid, own);
+  }
+}
+
+/// Whose server outlives logins: whoever looks at it now came another way than the one its children descend from.
+[[nodiscard]] bool is_multiplexer(const std::string& comm) {
+  return comm.starts_with("tmux") || comm == "screen" || comm == "SCREEN" || comm == "dtach" || comm == "abduco";
+}
+
+void add_multiplexed_terminals(const std::filesystem::path& proc, Own& own) {
+  const Procfs procfs(proc);
+  std::error_code ended;
+  for (std::filesystem::directory_iterator entry(proc, ended), none; !ended && entry != none; entry.increment(ended)) {
+    const std::string name = entry->path().filename();
+    Pid pid;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid.value);
+    if (error != std::errc() || end != name.data() + name.size()) continue;
+    if (is_multiplexer(procfs.comm(pid))) add_line(proc, pid, own);
+  }
+}
+
 }  // namespace
 
 std::optional<Addresses> parse_ssh_connection(std::string_view text) {
@@ -53,11 +80,10 @@ std::optional<Addresses> parse_ssh_connection(std::string_view text) {
 Own find_own(const std::filesystem::path& proc, Pid self) {
   const Procfs procfs(proc);
   Own own;
-  for (std::optional<Pid> pid = self; pid && pid->value > 1; pid = procfs.parent(*pid)) {
-    if (std::find(own.processes.begin(), own.processes.end(), *pid) != own.processes.end()) break;
-    own.processes.push_back(*pid);
-    add_login(proc, *pid, own);
-  }
+  add_line(proc, self, own);
+  const bool multiplexed = std::any_of(own.processes.begin(), own.processes.end(),
+                                       [&](Pid pid) { return is_multiplexer(procfs.comm(pid)); });
+  if (multiplexed) add_multiplexed_terminals(proc, own);
   return own;
 }
 

@@ -17,7 +17,7 @@ struct Own {
 };
 
 /// Walks up from `self` to, but not including, process 1. SSH_CONNECTION is looked for on the way, because sudo drops
-/// it and tmux outlives it.
+/// it and tmux outlives it. In tmux or screen also from every terminal that may look at it.
 [[nodiscard]] Own find_own(const std::filesystem::path& proc, Pid self);
 
 /// "203.0.113.7 51000 10.0.0.1 22": where from, where to (ssh(1)).

@@ -22,6 +22,7 @@ struct Guards {
   std::vector<Pid> own;          // sockleak, and the processes it was started from
   std::vector<Addresses> login;  // connections these were logged in through
   bool even_mine = false;
+  bool stops_holders = false;    // they are ended first, and their sockets with them
   std::string named_by = "the filter names it";            // why a held one is meant
   std::function<std::string(const SocketFacts&)> refuses;  // a further reason to refuse, empty = none; may be unset
   std::optional<bool> orphans_die;  // whether this kernel lets a destroyed orphan go; empty = not known

@@ -1,5 +1,6 @@
 #include "act/shutdown.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -8,6 +9,8 @@
 
 namespace sockleak::act {
 namespace {
+
+constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
 
 [[nodiscard]] bool is_same(int fd, SocketId id) {
   std::uint64_t cookie = 0;
@@ -19,9 +22,15 @@ namespace {
 
 UniqueFd borrow(const SocketFacts& socket) {
   int why = ENOENT;
-  for (const FdHolder& holder : socket.holders) {
-    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, holder.pid.value, 0)));
-    if (!process.valid()) continue;
+  for (const SocketHolder& holder : socket.holders) {
+    if (holder.via != Via::kDescriptor) continue;
+    const bool thread = holder.tid.value != 0 && holder.tid != holder.pid;  // with a table of its own
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, thread ? holder.tid.value : holder.pid.value,
+                                                      thread ? kPidfdThread : 0)));
+    if (!process.valid()) {
+      if (thread && errno == EINVAL) why = ENOSYS;
+      continue;
+    }
     UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), holder.fd.value, 0)));
     if (fd.valid() && is_same(fd.get(), socket.id)) return fd;
     if (!fd.valid() && errno != EBADF && errno != ESRCH) why = errno;

@@ -17,7 +17,7 @@ namespace {
 /// A killed process is gone as soon as it runs; one that is not is stuck in the kernel, and no signal helps.
 constexpr std::chrono::seconds kAfterKill{5};
 
-[[nodiscard]] std::string name_of(const FdHolder& holder) {
+[[nodiscard]] std::string name_of(const SocketHolder& holder) {
   return holder.comm + " (" + std::to_string(holder.pid.value) + ')';
 }
 
@@ -26,7 +26,7 @@ constexpr std::chrono::seconds kAfterKill{5};
 }
 
 /// Opens the holder and proves through the descriptor itself that it has the socket.
-void consider(const SocketFacts& socket, const FdHolder& holder, const Guards& guards, StoppableHolders& out) {
+void consider(const SocketFacts& socket, const SocketHolder& holder, const Guards& guards, StoppableHolders& out) {
   const bool own = std::find(guards.own.begin(), guards.own.end(), holder.pid) != guards.own.end();
   if (holder.pid.value == 1 || own) {
     out.refused.push_back(name_of(holder) + " is not stopped: " +
@@ -38,7 +38,7 @@ void consider(const SocketFacts& socket, const FdHolder& holder, const Guards& g
   SocketFacts only = socket;
   only.holders = {holder};
   // The pidfd was opened before this proof and the proof's own after it: both are the process that holds the socket.
-  if (socket.cause == Cause::kHeld && !borrow(only).valid()) {
+  if (!borrow(only).valid()) {
     if (errno != ENOENT) {
       out.refused.push_back(name_of(holder) + " is not stopped: whether it holds the socket cannot be verified " +
                             "(needs CAP_SYS_PTRACE)");
@@ -57,8 +57,9 @@ StoppableHolders stoppable_holders(const Plan& plan, const Guards& guards) {
   StoppableHolders out;
   std::vector<Pid> seen;
   for (const Step& step : plan.steps) {
-    if (!step.allowed || step.socket.cause != Cause::kHeld) continue;
-    for (const FdHolder& holder : step.socket.holders) {
+    if (!step.allowed || !is_held(step.socket)) continue;
+    for (const SocketHolder& holder : step.socket.holders) {
+      if (holder.via != Via::kDescriptor) continue;
       if (std::find(seen.begin(), seen.end(), holder.pid) != seen.end()) continue;
       seen.push_back(holder.pid);
       consider(step.socket, holder, guards, out);
@@ -75,19 +76,37 @@ const char* to_string(StopOutcome outcome) {
       return "killed";
     case StopOutcome::kStillThere:
       return "does not end, not even by SIGKILL: it is stuck in the kernel";
+    case StopOutcome::kLeftAlone:
+      return "was not waited for: interrupted";
     case StopOutcome::kNotPermitted:
       return "may not be signalled: needs CAP_KILL";
   }
   return "killed";
 }
 
-StopOutcome stop(const Stoppable& holder, std::chrono::nanoseconds grace, const WaitReadable& wait) {
-  int error = send(holder.process, SIGTERM);
-  if (error == EPERM) return StopOutcome::kNotPermitted;
-  if (error == ESRCH || wait(holder.process.get(), grace)) return StopOutcome::kEnded;
-  error = send(holder.process, SIGKILL);
-  if (error == EPERM) return StopOutcome::kNotPermitted;
-  return error == ESRCH || wait(holder.process.get(), kAfterKill) ? StopOutcome::kKilled : StopOutcome::kStillThere;
+std::vector<StopOutcome> stop(std::span<const Stoppable> holders, const StopOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<StopOutcome> outcomes(holders.size(), StopOutcome::kLeftAlone);
+  std::vector<bool> asked(holders.size(), false);
+  for (std::size_t i = 0; i < holders.size() && !options.interrupted(); ++i) {
+    const int error = send(holders[i].process, SIGTERM);
+    asked[i] = error == 0;
+    if (error == EPERM) outcomes[i] = StopOutcome::kNotPermitted;
+    if (error == ESRCH) outcomes[i] = StopOutcome::kEnded;
+  }
+  const auto end = Clock::now() + options.grace;
+  for (std::size_t i = 0; i < holders.size(); ++i) {
+    if (!asked[i]) continue;
+    const auto left = std::max(end - Clock::now(), Clock::duration::zero());
+    if (options.wait(holders[i].process.get(), left)) {
+      outcomes[i] = StopOutcome::kEnded;
+    } else if (!options.interrupted()) {
+      const int error = send(holders[i].process, SIGKILL);
+      const bool gone = error == ESRCH || (error == 0 && options.wait(holders[i].process.get(), kAfterKill));
+      outcomes[i] = gone ? StopOutcome::kKilled : StopOutcome::kStillThere;
+    }
+  }
+  return outcomes;
 }
 
 std::string service_of(std::string_view cgroups) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,12 +30,17 @@ struct StoppableHolders {
 /// The processes that hold the plan's allowed sockets. Each is verified to hold one of them right now, by cookie.
 [[nodiscard]] StoppableHolders stoppable_holders(const Plan& plan, const Guards& guards);
 
-enum class StopOutcome : std::uint8_t { kEnded, kKilled, kStillThere, kNotPermitted };
+enum class StopOutcome : std::uint8_t { kEnded, kKilled, kStillThere, kNotPermitted, kLeftAlone };
 [[nodiscard]] const char* to_string(StopOutcome outcome);  // "ended after SIGTERM"
 
-/// `wait` returns true once the descriptor is readable, false after the time or when interrupted.
-using WaitReadable = std::function<bool(int fd, std::chrono::nanoseconds)>;
-[[nodiscard]] StopOutcome stop(const Stoppable& holder, std::chrono::nanoseconds grace, const WaitReadable& wait);
+struct StopOptions {
+  std::chrono::nanoseconds grace{};
+  /// Returns true once the descriptor is readable, false after the time or when interrupted.
+  std::function<bool(int fd, std::chrono::nanoseconds)> wait;
+  std::function<bool()> interrupted;  // no further signal then
+};
+/// All of them share the grace. One outcome per holder, in order.
+[[nodiscard]] std::vector<StopOutcome> stop(std::span<const Stoppable> holders, const StopOptions& options);
 
 /// The systemd service in the text of /proc/PID/cgroup; empty if there is none.
 [[nodiscard]] std::string service_of(std::string_view cgroups);

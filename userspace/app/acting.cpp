@@ -48,10 +48,11 @@ act::Guards make_guards(const std::vector<act::SocketFacts>& named, const Destro
   act::Guards guards;
   guards.method = options.shutdown ? act::Method::kShutdown : act::Method::kDestroy;
   guards.even_mine = options.even_mine;
+  guards.stops_holders = options.stop_process;
   const act::Own own = act::find_own("/proc", Pid{static_cast<std::uint32_t>(::getpid())});
   guards.own = own.processes;
   guards.login = own.login;
-  const auto orphan = [](const act::SocketFacts& socket) { return socket.cause == act::Cause::kOrphan; };
+  const auto orphan = [](const act::SocketFacts& socket) { return socket.cause == Cause::kOrphan; };
   if (!options.shutdown && std::any_of(named.begin(), named.end(), orphan)) {
     const auto tried = act::orphans_die();
     if (tried) guards.orphans_die = *tried;

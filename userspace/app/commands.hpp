@@ -6,9 +6,9 @@
 namespace sockleak {
 
 [[nodiscard]] Result<int> run_report(const Options& options);
-[[nodiscard]] Result<int> run_destroy(const Options& options);
 
 // In a build without live tracing these say so.
+[[nodiscard]] Result<int> run_destroy(const Options& options);
 [[nodiscard]] Result<int> run_scan(const Options& options);
 [[nodiscard]] Result<int> run_trace(const Options& options);
 [[nodiscard]] Result<int> run_check(const Options& options);

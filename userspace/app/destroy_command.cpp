@@ -1,5 +1,6 @@
 // `sockleak destroy`: names the sockets, shows the plan, asks, acts, and says of each what became of it.
 #include <linux/capability.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,16 +11,20 @@
 #include "act/stop_process.hpp"
 #include "app/acting.hpp"
 #include "app/commands.hpp"
+#include "app/destroy_facts.hpp"
 #include "app/destroy_select.hpp"
 #include "app/destroy_text.hpp"
 #include "app/output.hpp"
+#include "app/socket_look.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "scan/cause.hpp"
 
 namespace sockleak {
 namespace {
 
 constexpr int kNotEverything = 1;
+const ScanProgress kNoProgress = [](const char*, std::uint64_t) {};
 
 [[nodiscard]] Result<void> check_privilege(const DestroyOptions& options) {
   if (options.dry_run || options.shutdown || options.stop_process) return {};
@@ -55,13 +60,23 @@ class Destroy {
 
  private:
   [[nodiscard]] Result<std::vector<act::SocketFacts>> name_sockets() {
-    auto list = kernel_.list();
-    if (!list) return tl::unexpected(list.error());
-    const std::vector<std::string> unseen = list->unseen;
-    auto named = select(std::move(*list), selection_);
-    const auto unknown = [](const act::SocketFacts& socket) { return socket.cause == act::Cause::kUnknown; };
-    const bool matters = named.empty() || std::any_of(named.begin(), named.end(), unknown);
-    for (const std::string& what : unseen) (matters ? log::warning : log::info)("not seen: " + what);
+    // Only what the user means is worth a second look.
+    const auto matters = [&](const Snapshot& snapshot) {
+      const auto meant = select(snapshot, selection_);
+      return std::any_of(meant.begin(), meant.end(), [](const auto& socket) { return needs_confirmation(socket.cause); });
+    };
+    const auto wait = [](Duration time) {
+      ::poll(nullptr, 0, static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()));
+      return true;
+    };
+    auto snapshot = look_.take_confirmed(kNoProgress, wait, matters);
+    if (!snapshot) return tl::unexpected(snapshot.error());
+    auto named = select(*snapshot, selection_);
+    const auto unknown = [](const act::SocketFacts& socket) {
+      return socket.cause == Cause::kUnknown || socket.cause == Cause::kHidden;
+    };
+    const bool matter = named.empty() || std::any_of(named.begin(), named.end(), unknown);
+    for (const std::string& what : snapshot->gaps) (matter ? log::warning : log::info)("not seen: " + what);
     return named;
   }
 
@@ -101,54 +116,65 @@ class Destroy {
     auto signals = Signals::take_over();
     if (!signals) return tl::unexpected(signals.error());
     Patience patience(*signals);
-    bool stopped = true;
-    for (std::size_t i = 0; i < stops_.size() && !patience.interrupted(); ++i) {
-      const auto wait = [&](int fd, Duration time) { return patience.wait(fd, time); };
-      const act::StopOutcome outcome = act::stop(holders_.processes[i], wanted_.grace, wait);
-      stops_[i].outcome = to_string(outcome);
-      stopped = stopped && (outcome == act::StopOutcome::kEnded || outcome == act::StopOutcome::kKilled);
-      if (!options_.json) {
-        const std::string line = stops_[i].comm + " (" + std::to_string(stops_[i].pid.value) + ") " + stops_[i].outcome;
-        if (auto ok = write_stdout(escape_terminal(line) + '\n'); !ok) return tl::unexpected(ok.error());
-      }
-    }
+    const bool stopped = stop_holders(patience);
     std::vector<act::Step> ended;
+    std::size_t left = 0;
     if (wanted_.stop_process) {
       auto gone = plan_leftovers();
       if (!gone) return tl::unexpected(gone.error());
       ended = std::move(*gone);
+      left = plan_.steps.size() - refused_.size();
     }
     const act::CarryOutOptions how{wanted_.per_second, [&] { return patience.interrupted(); },
                                    [&](Duration time) { patience.wait(-1, time); }};
     auto results = act::carry_out(plan_, kernel_, how);
     if (!results) return tl::unexpected(results.error());
+    // What was to end with its process, and is refused now, was planned all the same.
+    for (std::size_t i = 0; i < left; ++i) plan_.steps[i].allowed = true;
     const bool whole = stopped && act::everything_done(plan_, *results);
     plan_.steps.insert(plan_.steps.begin(), ended.begin(), ended.end());
     results->insert(results->begin(), ended.size(), {act::Outcome::kDone, {}});
     return finish(*results, whole ? 0 : kNotEverything);
   }
 
+  [[nodiscard]] bool stop_holders(Patience& patience) {
+    const auto outcomes = act::stop(holders_.processes, {wanted_.grace,
+                                                         [&](int fd, Duration time) { return patience.wait(fd, time); },
+                                                         [&] { return patience.interrupted(); }});
+    bool all = true;
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+      stops_[i].outcome = to_string(outcomes[i]);
+      all = all && (outcomes[i] == act::StopOutcome::kEnded || outcomes[i] == act::StopOutcome::kKilled);
+    }
+    return all;
+  }
+
   /// After processes were stopped: what of the plan is still there is judged anew, under the same guards. Returns the
   /// steps whose sockets ended with their process; what the kernel remembers of those as TIME_WAIT is no socket.
   [[nodiscard]] Result<std::vector<act::Step>> plan_leftovers() {
-    auto list = kernel_.list();
-    if (!list) return tl::unexpected(list.error());
-    std::unordered_map<SocketId, act::SocketFacts*> alive;
-    for (act::SocketFacts& socket : list->sockets) {
-      if (socket.cause != act::Cause::kTimeWait) alive.emplace(socket.id, &socket);
+    auto snapshot = look_.take(kNoProgress);
+    if (!snapshot) return tl::unexpected(snapshot.error());
+    std::unordered_map<SocketId, std::size_t> alive;
+    for (std::size_t i = 0; i < snapshot->sockets.size(); ++i) {
+      if (snapshot->sockets[i].cause != Cause::kTimeWait) alive.emplace(snapshot->sockets[i].cookie, i);
     }
     std::vector<act::Step> ended;
-    std::vector<act::SocketFacts> leftovers;
+    std::vector<std::size_t> left;
     for (act::Step& step : plan_.steps) {
       const auto found = alive.find(step.socket.id);
-      if (found == alive.end()) {
+      if (!step.allowed) {
+        refused_.push_back(std::move(step));
+      } else if (found == alive.end()) {
         ended.push_back(std::move(step));
       } else {
-        leftovers.push_back(std::move(*found->second));
+        left.push_back(found->second);
       }
     }
+    std::vector<act::SocketFacts> leftovers = facts_of(*snapshot, left);
     guards_ = make_guards(leftovers, wanted_);
+    guards_.stops_holders = false;
     plan_ = act::make_plan(std::move(leftovers), guards_);
+    plan_.steps.insert(plan_.steps.end(), refused_.begin(), refused_.end());
     return ended;
   }
 
@@ -162,12 +188,14 @@ class Destroy {
 
   const Options& options_;
   const DestroyOptions& wanted_;
+  SocketLook look_ = SocketLook::open();
   act::DiagSockets kernel_;
   Selection selection_;
   act::Guards guards_;
   act::Plan plan_;
   act::StoppableHolders holders_;
   std::vector<StopReport> stops_;
+  std::vector<act::Step> refused_;  // by the plan, before processes were stopped
 };
 
 }  // namespace

@@ -4,11 +4,11 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <unordered_map>
 
+#include "app/destroy_facts.hpp"
 #include "app/raw_options.hpp"
 #include "app/session.hpp"
-#include "process/procfs.hpp"
+#include "app/socket_look.hpp"
 
 namespace sockleak {
 namespace {
@@ -40,51 +40,16 @@ void add_cookies(const Json& holder, const char* key, std::unordered_set<SocketI
   return text;
 }
 
-class Subjects {
- public:
-  Subjects(const act::SocketList& list, bool cgroups) : all_seen_(list.all_holders_seen), cgroups_(cgroups) {}
-
-  /// Borrows from `socket` and from this object.
-  [[nodiscard]] FilterSubject of(const act::SocketFacts& socket) {
-    FilterSubject subject;
-    subject.socket = socket.id;
-    subject.inode = socket.inode;
-    subject.protocol = socket.addresses.protocol;
-    subject.state = socket.state;
-    subject.addresses = socket.addresses;
-    subject.netns = socket.netns;
-    subject.at_least_old = socket.silent;
-    subject.holders_known = all_seen_ || socket.inode == 0;
-    // Who listens does not hold what it has not accepted.
-    const bool held = socket.cause != act::Cause::kUnaccepted && !socket.holders.empty();
-    if (held || subject.holders_known) subject.ownerless = !held;
-    if (socket.cause != act::Cause::kUnknown && socket.cause != act::Cause::kHeld) {
-      subject.cause = act::to_string(socket.cause);
-    }
-    if (!held) return subject;
-    for (const FdHolder& holder : socket.holders) {
-      subject.holders.push_back({holder.pid, holder.pid, holder.comm, cgroup(holder.pid)});
-    }
-    return subject;
-  }
-
- private:
-  [[nodiscard]] std::string_view cgroup(Pid pid) {
-    if (!cgroups_) return {};
-    const auto [entry, added] = known_.try_emplace(pid);
-    if (added) entry->second = Procfs().cgroup(pid);
-    return entry->second;
-  }
-
-  bool all_seen_;
-  bool cgroups_;
-  std::unordered_map<Pid, std::string> known_;
-};
-
-[[nodiscard]] bool held_by(const FilterSubject& subject, const std::vector<Pid>& pids) {
-  return std::any_of(subject.holders.begin(), subject.holders.end(), [&](const FilterHolder& holder) {
+[[nodiscard]] bool held_by(const ScanSocket& socket, const std::vector<Pid>& pids) {
+  return std::any_of(socket.holders.begin(), socket.holders.end(), [&](const ScanHolder& holder) {
     return std::find(pids.begin(), pids.end(), holder.pid) != pids.end();
   });
+}
+
+/// By the processes and the report given; the filter is not asked.
+[[nodiscard]] bool is_meant(const ScanSocket& socket, const Selection& selection) {
+  if (selection.reported && !selection.reported->sockets.contains(socket.cookie)) return false;
+  return selection.pids.empty() || held_by(socket, selection.pids);
 }
 
 }  // namespace
@@ -137,16 +102,10 @@ Result<Selection> make_selection(const DestroyOptions& options, const std::vecto
   return selection;
 }
 
-std::vector<act::SocketFacts> select(act::SocketList list, const Selection& selection) {
-  Subjects subjects(list, selection.filter.mentions("cgroup"));
-  std::vector<act::SocketFacts> named;
-  for (act::SocketFacts& socket : list.sockets) {
-    if (selection.reported && !selection.reported->sockets.contains(socket.id)) continue;
-    const FilterSubject subject = subjects.of(socket);
-    if (!selection.pids.empty() && !held_by(subject, selection.pids)) continue;
-    if (selection.filter.matches(subject)) named.push_back(std::move(socket));
-  }
-  return named;
+std::vector<act::SocketFacts> select(const Snapshot& snapshot, const Selection& selection) {
+  std::vector<std::size_t> meant = selected_sockets(snapshot, selection.filter);
+  std::erase_if(meant, [&](std::size_t index) { return !is_meant(snapshot.sockets[index], selection); });
+  return facts_of(snapshot, meant);
 }
 
 }  // namespace sockleak

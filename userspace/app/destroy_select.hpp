@@ -6,9 +6,10 @@
 #include <unordered_set>
 #include <vector>
 
-#include "act/kernel_sockets.hpp"
+#include "act/socket_facts.hpp"
 #include "app/destroy_options.hpp"
 #include "filter/filter.hpp"
+#include "scan/snapshot.hpp"
 
 namespace sockleak {
 
@@ -29,6 +30,6 @@ struct Selection {
 [[nodiscard]] Result<Selection> make_selection(const DestroyOptions& options, const std::vector<Pid>& pids);
 
 /// The sockets that everything given agrees on.
-[[nodiscard]] std::vector<act::SocketFacts> select(act::SocketList list, const Selection& selection);
+[[nodiscard]] std::vector<act::SocketFacts> select(const Snapshot& snapshot, const Selection& selection);
 
 }  // namespace sockleak

@@ -20,14 +20,15 @@ constexpr std::size_t kHoldersNamed = 4;
   return counted(count, "socket", "sockets");
 }
 
-[[nodiscard]] std::string name_of(const FdHolder& holder) {
+[[nodiscard]] std::string name_of(const act::SocketHolder& holder) {
   return escape_terminal(holder.comm) + " (" + std::to_string(holder.pid.value) + ')';
 }
 
 /// "nginx (812), worker (813)", each process once.
 [[nodiscard]] std::string holders_of(const act::SocketFacts& socket) {
   std::vector<std::string> names;
-  for (const FdHolder& holder : socket.holders) {
+  for (const act::SocketHolder& holder : socket.holders) {
+    if (holder.pid.value == 0) continue;
     const std::string name = name_of(holder);
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
@@ -39,34 +40,51 @@ constexpr std::size_t kHoldersNamed = 4;
 
 [[nodiscard]] std::string cause_text(const act::SocketFacts& socket) {
   const std::string holders = holders_of(socket);
+  const std::string of = holders.empty() ? "" : " of " + holders;
+  if (act::is_listener(socket)) return "a listener" + of;
+  if (socket.mptcp) return "the kernel's own, for an MPTCP connection" + of;
   switch (socket.cause) {
-    case act::Cause::kHeld:
-      return "held by " + holders;
-    case act::Cause::kUnaccepted:
+    case Cause::kAcceptQueue:
       return "not yet accepted by " + (holders.empty() ? "its listener" : holders);
-    case act::Cause::kListener:
-      return holders.empty() ? "a listener" : "a listener of " + holders;
-    case act::Cause::kOrphan:
+    case Cause::kOrphan:
       return "closed by its owner, not yet by the peer";
-    case act::Cause::kTimeWait:
-    case act::Cause::kRequest:
+    case Cause::kStuckExit:
+      return "kept by the exit" + of + ", which does not end";
+    case Cause::kInFlight:
+      return holders.empty() ? "in a message that nobody can receive" : "in a message that " + holders + " has not received";
+    case Cause::kRingSlot:
+      return "in a slot of an io_uring" + of;
+    case Cause::kRingRequest:
+      return "kept by an io_uring request" + of;
+    case Cause::kBlockedCall:
+      return "kept by a call that waits on it" + of;
+    case Cause::kMapping:
+      return "mapped into the memory" + of;
+    case Cause::kTimeWait:
+    case Cause::kRequest:
       return "no owner by design";
-    case act::Cause::kKernel:
-    case act::Cause::kSubflow:
+    case Cause::kKernel:
+    case Cause::kMptcpSubflow:
       return "the kernel's own";
-    case act::Cause::kUnknown:
+    case Cause::kHidden:
+    case Cause::kUnknown:
       return "holder unknown";
+    case Cause::kNone:
+    case Cause::kZombieLeader:
+    case Cause::kUnsharedFiles:
+      break;
   }
-  return {};
+  return "held by " + holders;
 }
 
 [[nodiscard]] std::string socket_line(const act::SocketFacts& socket) {
   std::string line = "  " + act::to_string(socket);
   std::string fds;
-  if (socket.cause == act::Cause::kHeld) {
-    for (const FdHolder& holder : socket.holders) fds += (fds.empty() ? "" : ", ") + std::to_string(holder.fd.value);
-    line += "  fd " + fds;
+  for (const act::SocketHolder& holder : socket.holders) {
+    if (!act::is_held(socket) || holder.via != Via::kDescriptor) continue;
+    fds += (fds.empty() ? "" : ", ") + std::to_string(holder.fd.value);
   }
+  if (!fds.empty()) line += "  fd " + fds;
   return line + "  cookie " + std::to_string(socket.id.value) + '\n';
 }
 
@@ -113,8 +131,8 @@ ReportAction action_of(const act::Step& step, const act::StepResult* result) {
   action.local = end_of(socket.addresses.local);
   action.remote = end_of(socket.addresses.remote);
   action.netns = socket.netns.value;
-  action.cause = act::to_string(socket.cause);
-  for (const FdHolder& holder : socket.holders) {
+  action.cause = act::cause_word(socket);
+  for (const act::SocketHolder& holder : socket.holders) {
     action.holders.push_back({holder.pid.value, holder.comm, static_cast<std::int32_t>(holder.fd.value)});
   }
   action.allowed = step.allowed;

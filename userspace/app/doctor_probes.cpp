@@ -1,11 +1,19 @@
 #include "app/doctor_probes.hpp"
 
+#include <linux/io_uring.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <cerrno>
+#include <cstring>
 
 #include "act/diag_socket.hpp"
 #include "act/iterator_destroy.hpp"
 #include "act/orphan_trial.hpp"
+#include "base/handle.hpp"
+#include "base/text.hpp"
 #include "scan/kernel_walk.hpp"
+#include "scan/namespaces.hpp"
 
 namespace sockleak {
 namespace {
@@ -17,6 +25,65 @@ Feature scan_iterators() {
   feature.detail = walk.error().message() + ": sock_diag and /proc are used, which show less than half of the causes";
   feature.remedy = walk.error().hint;
   return feature;
+}
+
+Feature sock_diag(Protocol protocol) {
+  const std::string name = std::string("sock_diag of ") + to_string(protocol);
+  auto diag = act::DiagSocket::open();
+  const auto dump = diag ? diag->dump(Family::kInet, protocol) : tl::unexpected<Error>(diag.error());
+  Feature feature{"scan", name, dump && dump->supported, false, {}, {}};
+  if (feature.present) return feature;
+  feature.detail = (dump ? "this kernel has none" : dump.error().message()) +
+                   std::string(": without BPF such sockets are not listed, and with it none can be destroyed by it");
+  feature.remedy = protocol == Protocol::kTcp ? "load the module tcp_diag, or use a kernel with CONFIG_INET_TCP_DIAG"
+                                              : "load the module udp_diag, or use a kernel with CONFIG_INET_UDP_DIAG";
+  return feature;
+}
+
+Feature other_namespaces() {
+  const NetnsHandles doors = find_network_namespaces("/proc");
+  const auto refused = visit_namespaces(doors, [](const NetnsHandle&) {});
+  Feature feature{"scan", "other network namespaces", refused.empty() && doors.hidden == 0, false, {}, {}};
+  if (feature.present) {
+    feature.detail = counted(doors.list.size(), "network namespace", "network namespaces") + " in all";
+  } else if (!refused.empty()) {
+    feature.detail = counted(refused.size(), "network namespace", "network namespaces") +
+                     " cannot be entered: of their sockets only those with a descriptor are listed, and none destroyed";
+    feature.remedy = "needs CAP_SYS_ADMIN: run as root, for example with sudo";
+  } else {
+    feature.detail = "of " + counted(doors.hidden, "process", "processes") +
+                     " nothing can be seen: what they hold, and sockets of namespaces that only they are in, may be missing";
+    feature.remedy = "needs CAP_SYS_PTRACE, /proc without hidepid, and no security policy that forbids it";
+  }
+  return feature;
+}
+
+/// Slots of rings are found by the operations of a ring of our own.
+Feature io_uring() {
+  io_uring_params parameters{};
+  const UniqueFd ring(static_cast<int>(::syscall(SYS_io_uring_setup, 1, &parameters)));
+  const std::string why = ring.valid() ? "" : std::strerror(errno);
+  return {"scan", "io_uring", ring.valid(), false,
+          ring.valid() ? "" : why + ": sockets that only an io_uring slot keeps have no known cause",
+          ring.valid() ? "" : "kernel.io_uring_disabled = 0, and no seccomp filter that forbids it"};
+}
+
+Feature pidfd_getfd() {
+  const UniqueFd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  const UniqueFd copy(self.valid() ? static_cast<int>(::syscall(SYS_pidfd_getfd, self.get(), self.get(), 0)) : -1);
+  const std::string why = copy.valid() ? "" : std::strerror(errno);
+  return {"destroy", "pidfd_getfd", copy.valid(), false,
+          copy.valid() ? "" : why + ": --shutdown and --stop-process cannot prove who holds a socket, and refuse",
+          copy.valid() ? "" : "use Linux 5.6 or later, and no seccomp filter that forbids it"};
+}
+
+/// "Seccomp: 2" of proc(5): a filter of a container runtime or a service manager; it may forbid what it likes.
+Feature seccomp() {
+  const std::string line = line_with("/proc/self/status", "Seccomp:");
+  const bool filtered = line.ends_with('2');
+  return {"container", "no seccomp filter", !filtered, false,
+          filtered ? "a filter may refuse bpf(), setns(), pidfd_getfd() or perf_event_open(), whatever the privileges" : "",
+          filtered ? "run outside, or with the runtime's --security-opt seccomp=unconfined" : ""};
 }
 
 /// Asks for a connection that cannot be, with a cookie that no socket gets: ENOENT is the answer of a kernel that could.
@@ -70,7 +137,8 @@ Feature orphans() {
 }  // namespace
 
 std::vector<Feature> probe_scan_and_destroy() {
-  std::vector<Feature> features{scan_iterators(), sock_destroy()};
+  std::vector<Feature> features{seccomp(),          scan_iterators(), sock_diag(Protocol::kTcp), sock_diag(Protocol::kUdp),
+                                other_namespaces(), io_uring(),       pidfd_getfd(),             sock_destroy()};
   if (features.back().present) features.insert(features.end() - 1, bpf_sock_destroy());
   if (features.back().present) features.push_back(orphans());
   return features;

@@ -17,7 +17,6 @@ Result<FinalLook> FinalLook::open() {
 Result<void> FinalLook::take(const Tracker& tracker) {
   auto look = walk_.take([](const char*, std::uint64_t) {});
   if (!look) return tl::unexpected(look.error());
-  find_causes(*look);
   if (taken_) distrust_unrepeated(*look, look_);
   taken_ = true;
   look_ = std::move(*look);

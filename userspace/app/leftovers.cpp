@@ -6,7 +6,9 @@
 
 #include "act/carry_out.hpp"
 #include "app/acting.hpp"
+#include "app/destroy_facts.hpp"
 #include "app/destroy_text.hpp"
+#include "app/socket_look.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "judge/leftovers.hpp"
@@ -19,7 +21,7 @@ using Judged = std::unordered_map<SocketId, const SocketRecord*>;
 /// Who came by it after it was judged may have good reason: the verdict is not about them.
 [[nodiscard]] std::string changed_hands(const act::SocketFacts& socket, const Judged& judged) {
   const SocketRecord& then = *judged.at(socket.id);
-  const auto known = [&](const FdHolder& now) {
+  const auto known = [&](const act::SocketHolder& now) {
     return std::any_of(then.holders.begin(), then.holders.end(),
                        [&](const Holder& holder) { return holder.process.pid == now.pid; });
   };
@@ -43,13 +45,17 @@ Result<ReportActions> destroy_leftovers(const Tracker& tracker, const JudgeOptio
   if (judged.empty()) return actions;
   auto kernel = act::DiagSockets::open();
   if (!kernel) return tl::unexpected(kernel.error());
-  auto list = kernel->list();
-  if (!list) return tl::unexpected(list.error());
-  std::erase_if(list->sockets, [&](const act::SocketFacts& socket) { return !judged.contains(socket.id); });
-  act::Guards guards = make_guards(list->sockets, wanted);
+  auto look = SocketLook::open().take([](const char*, std::uint64_t) {});
+  if (!look) return tl::unexpected(look.error());
+  std::vector<std::size_t> indices;
+  for (std::size_t i = 0; i < look->sockets.size(); ++i) {
+    if (judged.contains(look->sockets[i].cookie)) indices.push_back(i);
+  }
+  std::vector<act::SocketFacts> leftovers = facts_of(*look, indices);
+  act::Guards guards = make_guards(leftovers, wanted);
   guards.named_by = "the process that opened it has ended";
   guards.refuses = [&](const act::SocketFacts& socket) { return changed_hands(socket, judged); };
-  const act::Plan plan = act::make_plan(std::move(list->sockets), guards);
+  const act::Plan plan = act::make_plan(std::move(leftovers), guards);
   std::vector<act::StepResult> results;
   if (!wanted.dry_run && plan.allowed() != 0) {
     if (may_act(plan, wanted)) {

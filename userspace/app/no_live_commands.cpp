@@ -20,6 +20,9 @@ Result<int> run_check(const Options&) {
 Result<int> run_scan(const Options&) {
   return no_live("scan");
 }
+Result<int> run_destroy(const Options&) {
+  return no_live("destroy");
+}
 Result<int> run_doctor(const Options&) {
   return no_live("doctor");
 }

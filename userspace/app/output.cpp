@@ -70,6 +70,10 @@ Result<OutputFile> OutputFile::create(const std::string& path) {
   return OutputFile(std::move(target), std::move(partial), std::move(fd));
 }
 
+Result<void> OutputFile::add(std::string_view text) {
+  return write_all(fd_.get(), text, path_);
+}
+
 Result<void> OutputFile::finish(std::string_view text) {
   if (auto ok = write_all(fd_.get(), text, path_); !ok || partial_.empty()) return ok;
   if (::rename(partial_.c_str(), path_.c_str()) != 0) return fail_os(ErrorKind::kOutput, "cannot create " + path_);

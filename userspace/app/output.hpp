@@ -21,7 +21,9 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();
 
-  /// All of it; the file then has its name.
+  /// A part of it.
+  Result<void> add(std::string_view text);
+  /// All of it, or the rest; the file then has its name.
   Result<void> finish(std::string_view text);
 
  private:

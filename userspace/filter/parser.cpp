@@ -1,6 +1,7 @@
 // Text -> FilterNode by recursive descent: or < and (also unwritten) < not < term. Words are `ss`'s (iproute2
 // misc/ssfilter.y), values too: "10.0.0.0/8:443", "[::1]:22", ":80", "*".
 #include <arpa/inet.h>
+#include <fnmatch.h>
 #include <netdb.h>
 
 #include <algorithm>
@@ -24,7 +25,6 @@ tl::unexpected<Error> bad(const std::string& what, std::string hint = {}) {
 }
 
 std::string quoted(std::string_view word) { return "'" + escape_terminal(word) + "'"; }
-
 template <typename T>
 Node make(std::string_view word, T value) {
   return std::make_unique<FilterNode>(FilterNode{std::string(word), std::move(value)});
@@ -47,8 +47,7 @@ std::vector<std::string> tokens_of(std::string_view text) {
       continue;
     }
     std::size_t length = 1;
-    if (c == '(' || c == ')') {
-      // stands alone
+    if (c == '(' || c == ')') {  // stands alone
     } else if (std::string_view("=!<>&|").find(c) != std::string_view::npos) {
       if (at + 1 < text.size()) {
         const std::string_view two = text.substr(at, 2);
@@ -106,8 +105,8 @@ std::optional<std::uint32_t> states_named(std::string_view text) {
 std::optional<std::uint64_t> number_in(std::string_view text, std::uint64_t most) {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number > most || text.empty()) return {};
-  return number;
+  const bool whole = error == std::errc() && end == text.data() + text.size() && number <= most && !text.empty();
+  return whole ? std::optional(number) : std::nullopt;
 }
 
 /// ":443", "443", ":https".
@@ -257,7 +256,7 @@ class Parser {
     if (word == "inode") return number(word, NumberOf::kInode, UINT64_MAX);
     if (word == "comm") return text(word, TextOf::kComm);
     if (word == "cgroup") return text(word, TextOf::kCgroup);
-    if (word == "cause") return text(word, TextOf::kCause);
+    if (word == "cause") return cause(word);
     if (word == "age") return age(word);
     if (word == "proto" || word == "protocol") return protocol(word);
     if (word == "family") return family(word);
@@ -331,6 +330,17 @@ class Parser {
     auto value = equated(word);
     if (!value) return tl::unexpected<Error>(value.error());
     return make(word, TextIs{what, value->first, std::move(value->second)});
+  }
+
+  Result<Node> cause(const std::string& word) {
+    auto value = equated(word);
+    if (!value) return tl::unexpected<Error>(value.error());
+    const char* const pattern = value->second.c_str();  // a misspelt one would mean no socket at all
+    for (int known = 1; known <= static_cast<int>(Cause::kUnknown); ++known) {
+      if (fnmatch(pattern, to_string(static_cast<Cause>(known)), 0) != 0) continue;
+      return make(word, TextIs{TextOf::kCause, value->first, value->second});
+    }
+    return bad("no such cause: " + quoted(value->second), "see Causes in sockleak(8), for example: cause accept-queue");
   }
 
   Result<Node> age(const std::string& word) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "base/handle.hpp"
@@ -13,6 +14,7 @@ namespace sockleak {
 struct NetnsHandle {
   NetnsId id;
   UniqueFd fd;
+  std::string name;  // it was mounted by, or that of a process in it: "orders (812)"; empty = our own
 };
 
 struct NetnsHandles {

@@ -7,10 +7,10 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "scan/snapshot.hpp"
+#include "scan/socket_index.hpp"
 
 extern "C" {
 #include "../../bpf/scan_wire.h"
@@ -41,10 +41,10 @@ template <typename T>
 /// Builds a snapshot from records in whatever order they come.
 class Assembly {
  public:
-  /// `hz`: jiffies per second.
-  explicit Assembly(double hz) : hz_(hz) {
-    snapshot.sockets.reserve(1024);
-    index_.reserve(4096);
+  /// `expected`: about so many sockets. `hz`: jiffies per second.
+  Assembly(std::size_t expected, double hz) : hz_(hz), index_(expected + 1024) {
+    snapshot.sockets.reserve(expected + expected / 8 + 1024);
+    holders_.reserve(expected + 1024);
   }
 
   void add(Record record) {
@@ -62,11 +62,11 @@ class Assembly {
   void distribute_holders() {
     for (const sl_scan_holder& holder : holders_) {
       const auto at = index_.find(key(holder.cookie, holder.socket));
-      if (at == index_.end()) continue;  // born during the walk, or a unix socket
+      if (!at) continue;  // born during the walk, or a unix socket
       ScanHolder out{static_cast<Via>(holder.via), Pid{holder.tgid}, Pid{holder.tid}, Fd{holder.fd},
                      holder.close_on_exec != 0,    holder.leader_ended != 0, comm_of(holder.comm), holder.container,
                      holder.start_ns};
-      std::vector<ScanHolder>& holders = snapshot.sockets[at->second].holders;
+      std::vector<ScanHolder>& holders = snapshot.sockets[*at].holders;
       if (holder.via == SL_VIA_IN_FLIGHT) name_receiver(holder.container, out);
       // Threads with a table of their own are reported one by one; the same table twice is the same descriptor.
       const auto same = [&](const ScanHolder& other) {
@@ -82,15 +82,18 @@ class Assembly {
   Snapshot snapshot;
 
  private:
-  // A cookie if it has one; only sockets that no table lists may lack it. Pointers are no cookies: the highest bit.
-  static std::uint64_t key(std::uint64_t cookie, std::uint64_t socket) { return cookie != 0 ? cookie : socket; }
+  // Both: an accepted MPTCP socket has its listener's cookie (net/mptcp/protocol.c), and the memory of a socket that
+  // ended during the walk may be another's by now.
+  static std::uint64_t key(std::uint64_t cookie, std::uint64_t socket) {
+    return cookie * 0x9E3779B97F4A7C15U ^ socket;
+  }
 
   Duration time(std::uint32_t jiffies) const {
     return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(static_cast<double>(jiffies) / hz_));
   }
 
   void add_socket(const sl_scan_socket& in) {
-    if (!index_.try_emplace(key(in.cookie, in.socket), snapshot.sockets.size()).second) return;
+    if (!index_.insert(key(in.cookie, in.socket), snapshot.sockets.size())) return;
     ScanSocket& out = snapshot.sockets.emplace_back();
     out.cookie = SocketId{in.cookie};
     out.identity = in.socket;
@@ -100,6 +103,7 @@ class Assembly {
     out.addresses = {endpoint(in.tuple, true), endpoint(in.tuple, false), static_cast<Protocol>(in.tuple.protocol)};
     out.netns = NetnsId{in.netns};
     out.uid = in.uid;
+    out.interface = in.interface;
     const auto fact = [&](unsigned bit) { return (in.facts & bit) != 0; };
     out.has_socket = fact(SL_FACT_HAS_SOCKET);
     out.has_file = fact(SL_FACT_HAS_FILE);
@@ -163,7 +167,7 @@ class Assembly {
   }
 
   double hz_;
-  std::unordered_map<std::uint64_t, std::size_t> index_;
+  SocketIndex index_;
   std::vector<sl_scan_holder> holders_;
 };
 

@@ -111,6 +111,7 @@ class Inquiry {
         evidence += "; listener: " + named(holder.comm, holder.pid) + " fd " + std::to_string(holder.place.value);
         break;
       }
+      socket.listener = listener->cookie;
       return set(socket, Cause::kAcceptQueue, std::move(evidence));
     }
     set(socket, Cause::kUnknown, "no socket, not closed, and no listener whose accept queue it could be in");

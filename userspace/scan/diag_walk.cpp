@@ -22,6 +22,7 @@
 #include "process/initial_namespaces.hpp"
 #include "scan/descriptors.hpp"
 #include "scan/namespaces.hpp"
+#include "scan/settings.hpp"
 
 namespace sockleak {
 namespace {
@@ -49,8 +50,19 @@ Endpoint endpoint(std::uint8_t family, const __be32 (&address)[4], __be16 port) 
   return out;
 }
 
+/// Whether the upper-layer protocol of the socket is MPTCP.
+int on_upper_layer(const nlattr* attribute, void* context) {
+  if (mnl_attr_get_type(attribute) != INET_ULP_INFO_NAME) return MNL_CB_OK;
+  const std::string_view name(static_cast<const char*>(mnl_attr_get_payload(attribute)),
+                              mnl_attr_get_payload_len(attribute));
+  static_cast<ScanSocket*>(context)->mptcp = name.substr(0, name.find('\0')) == "mptcp";
+  return MNL_CB_OK;
+}
+
 int on_attribute(const nlattr* attribute, void* context) {
   ScanSocket& socket = *static_cast<ScanSocket*>(context);
+  // Since Linux 5.4, and only to those who ask for INET_DIAG_INFO (net/ipv4/inet_diag.c, inet_sk_diag_fill).
+  if (mnl_attr_get_type(attribute) == INET_DIAG_ULP_INFO) mnl_attr_parse_nested(attribute, on_upper_layer, &socket);
   if (mnl_attr_get_type(attribute) != INET_DIAG_INFO || socket.state == TcpState::kListen) return MNL_CB_OK;
   tcp_info info{};
   std::memcpy(&info, mnl_attr_get_payload(attribute), std::min<std::size_t>(mnl_attr_get_payload_len(attribute), sizeof(info)));
@@ -70,16 +82,19 @@ int on_message(const nlmsghdr* header, void* context) {
   ScanSocket socket;
   socket.cookie = SocketId{message.id.idiag_cookie[0] | static_cast<std::uint64_t>(message.id.idiag_cookie[1]) << 32U};
   socket.inode = message.idiag_inode;
-  socket.state = static_cast<TcpState>(message.idiag_state <= 12 ? message.idiag_state : 0);
+  // 13 is TCP_BOUND_INACTIVE (Linux 6.8): a CLOSE socket that has a port.
+  const bool inactive = message.idiag_state > static_cast<std::uint8_t>(TcpState::kNewSynRecv);
+  socket.state = inactive ? TcpState::kClose : static_cast<TcpState>(message.idiag_state);
   socket.addresses = {endpoint(message.idiag_family, message.id.idiag_src, message.id.idiag_sport),
                       endpoint(message.idiag_family, message.id.idiag_dst, message.id.idiag_dport), listing.protocol};
   socket.netns = listing.netns;
   socket.uid = message.idiag_uid;
+  socket.interface = message.id.idiag_if;
   if (listing.protocol == Protocol::kTcp) {
     socket.mini = socket.state == TcpState::kTimeWait || socket.state == TcpState::kSynRecv ||
                   socket.state == TcpState::kNewSynRecv;
     socket.has_port = true;
-    socket.blocks_port = socket.state == TcpState::kListen;
+    socket.blocks_port = socket.state == TcpState::kListen || inactive;
     // A closed socket is never ESTABLISHED or CLOSE_WAIT (tcp_close), so without an inode those are not accepted yet.
     const bool ending = socket.state == TcpState::kFinWait1 || socket.state == TcpState::kFinWait2 ||
                         socket.state == TcpState::kClosing || socket.state == TcpState::kLastAck;
@@ -210,8 +225,9 @@ void find_holders(Snapshot& snapshot, std::vector<Pid>& seen) {
 }
 
 /// Every TCP and UDP socket of the namespace this thread is in.
-Result<void> list_sockets(NetnsId id, Snapshot& snapshot) {
-  NetworkNamespace facts = read_settings(id);
+Result<void> list_sockets(const NetnsHandle& door, Snapshot& snapshot) {
+  NetworkNamespace facts = read_settings(door.id);
+  facts.name = door.name;
   facts.walked = true;
   snapshot.namespaces.push_back(std::move(facts));
   const NetlinkSocket netlink(mnl_socket_open(NETLINK_SOCK_DIAG));
@@ -220,7 +236,7 @@ Result<void> list_sockets(NetnsId id, Snapshot& snapshot) {
   }
   for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
     for (const auto& [number, protocol] : {std::pair(IPPROTO_TCP, Protocol::kTcp), std::pair(IPPROTO_UDP, Protocol::kUdp)}) {
-      Listing listing{snapshot.sockets, protocol, id};
+      Listing listing{snapshot.sockets, protocol, door.id};
       auto ok = dump(netlink.get(), family, static_cast<std::uint8_t>(number), listing);
       if (ok) continue;
       // UDP's part of sock_diag may be missing (CONFIG_INET_UDP_DIAG).
@@ -237,13 +253,12 @@ Result<void> list_sockets(NetnsId id, Snapshot& snapshot) {
 Result<Snapshot> take_through_sock_diag(const ScanProgress& progress) {
   const Duration began = clock_now(CLOCK_MONOTONIC);
   Snapshot snapshot;
-  std::uint64_t unreadable = 0;
-  const std::vector<NamespaceDoor> doors = find_namespaces(unreadable);
-  if (doors.empty()) return fail(ErrorKind::kCannotTrace, "cannot tell the network namespace", "is /proc mounted?");
+  const NetnsHandles doors = find_network_namespaces("/proc");
+  if (doors.list.empty()) return fail(ErrorKind::kCannotTrace, "cannot tell the network namespace", "is /proc mounted?");
   std::optional<Error> broken;
-  const auto refused = visit_namespaces(doors, [&](NetnsId id) {
+  const auto refused = visit_namespaces(doors, [&](const NetnsHandle& door) {
     if (broken) return;
-    if (auto ok = list_sockets(id, snapshot); !ok) broken = ok.error();
+    if (auto ok = list_sockets(door, snapshot); !ok) broken = ok.error();
     progress("sockets", snapshot.sockets.size());
   });
   if (broken) return tl::unexpected<Error>(*broken);
@@ -259,7 +274,7 @@ Result<Snapshot> take_through_sock_diag(const ScanProgress& progress) {
     snapshot.gaps.push_back("the sockets of " + counted(refused.size(), "other network namespace",
                                                         "other network namespaces") + " (needs CAP_SYS_ADMIN)");
   }
-  if (unreadable > 0) snapshot.gaps.push_back(unread_processes("network namespaces", unreadable));
+  if (doors.hidden > 0) snapshot.gaps.push_back(unread_processes("network namespaces", doors.hidden));
   if (snapshot.hidden_processes > 0) {
     snapshot.gaps.push_back(unread_processes("descriptors", snapshot.hidden_processes));
   }

@@ -25,6 +25,7 @@
 #include "scan/cause.hpp"
 #include "scan/descriptors.hpp"
 #include "scan/namespaces.hpp"
+#include "scan/settings.hpp"
 
 #include "sockleak_scan_bpf.skel.h"
 
@@ -179,7 +180,11 @@ Result<Snapshot> KernelWalk::Programs::take(const ScanProgress& progress) {
   const Duration began = clock_now(CLOCK_MONOTONIC);
   skeleton_->bss->sl_rings_seen = 0;
   skeleton_->bss->sl_ring_lost = 0;
-  Assembly assembly(jiffies_per_second(skeleton_->bss->sl_jiffies, Duration(skeleton_->bss->sl_jiffies_ktime)));
+  // TCP sockets of the machine, whatever their state and namespace; growing by doubling would touch far more memory.
+  const std::string sockstat = line_with("/proc/net/sockstat", "TCP:");
+  const std::size_t alloc = sockstat.find("alloc ");
+  const std::size_t expected = alloc == std::string::npos ? 0 : std::strtoul(sockstat.c_str() + alloc + 6, nullptr, 10);
+  Assembly assembly(expected, jiffies_per_second(skeleton_->bss->sl_jiffies, Duration(skeleton_->bss->sl_jiffies_ktime)));
   Snapshot& snapshot = assembly.snapshot;
   snapshot.through_bpf = true;
   snapshot.outer_processes = !in_initial_pid_namespace();
@@ -187,21 +192,21 @@ Result<Snapshot> KernelWalk::Programs::take(const ScanProgress& progress) {
   const auto step = [&](const char* what) { progress(what, assembly.records()); };
 
   step("network namespaces");
-  std::uint64_t unreadable = 0;
-  const std::vector<NamespaceDoor> doors = find_namespaces(unreadable);
-  if (doors.empty()) return fail(ErrorKind::kCannotTrace, "cannot tell the network namespace", "is /proc mounted?");
-  const auto refused = visit_namespaces(doors, [&](NetnsId id) {
-    NetworkNamespace facts = read_settings(id);
+  const NetnsHandles doors = find_network_namespaces("/proc");
+  if (doors.list.empty()) return fail(ErrorKind::kCannotTrace, "cannot tell the network namespace", "is /proc mounted?");
+  const auto refused = visit_namespaces(doors, [&](const NetnsHandle& door) {
+    NetworkNamespace facts = read_settings(door.id);
+    facts.name = door.name;
     facts.walked = run(skeleton_->progs.sl_scan_tcp, &assembly);
     whole = facts.walked && run(skeleton_->progs.sl_scan_udp, &assembly) && whole;
     const __u8 yes = 1;
-    if (facts.walked) bpf_map_update_elem(bpf_map__fd(skeleton_->maps.sl_walked_netns), &id.value, &yes, BPF_ANY);
+    if (facts.walked) bpf_map_update_elem(bpf_map__fd(skeleton_->maps.sl_walked_netns), &door.id.value, &yes, BPF_ANY);
     snapshot.namespaces.push_back(std::move(facts));
     step("sockets");
   });
   if (everything_) {
     // Queues of unix sockets are per namespace, too.
-    const auto again = visit_namespaces(doors, [&](NetnsId) { whole = run(skeleton_->progs.sl_scan_unix, &assembly) && whole; });
+    const auto again = visit_namespaces(doors, [&](const NetnsHandle&) { whole = run(skeleton_->progs.sl_scan_unix, &assembly) && whole; });
     whole = again.size() == refused.size() && whole;
     whole = run(skeleton_->progs.sl_scan_tasks, &assembly) && whole;
   }
@@ -212,7 +217,7 @@ Result<Snapshot> KernelWalk::Programs::take(const ScanProgress& progress) {
     whole = run(skeleton_->progs.sl_scan_rings, &assembly) && whole;
   }
   if (snapshot.outer_processes) snapshot.gaps.emplace_back("processes outside this pid namespace");
-  snapshot.outer_processes = snapshot.outer_processes || unreadable > 0;
+  snapshot.outer_processes = snapshot.outer_processes || doors.hidden > 0;
   assembly.distribute_holders();
   find_causes(snapshot);
   const auto unexplained = [](const ScanSocket& socket) {
@@ -222,6 +227,7 @@ Result<Snapshot> KernelWalk::Programs::take(const ScanProgress& progress) {
     step("mappings");
     whole = run(skeleton_->progs.sl_scan_mappings, &assembly) && whole;
     assembly.distribute_holders();
+    find_causes(snapshot);
   }
   snapshot.descriptors = descriptor_use(snapshot.tasks);
   if (!refused.empty()) {
@@ -229,7 +235,7 @@ Result<Snapshot> KernelWalk::Programs::take(const ScanProgress& progress) {
                             " could not be entered (needs CAP_SYS_ADMIN): of their sockets only those with a "
                             "descriptor are listed");
   }
-  if (unreadable > 0) snapshot.gaps.push_back(unread_processes("network namespaces", unreadable));
+  if (doors.hidden > 0) snapshot.gaps.push_back(unread_processes("network namespaces", doors.hidden));
   if (!everything_) {
     snapshot.gaps.push_back("this kernel cannot search io_uring slots, messages in flight, mappings and exiting tasks");
   } else if (!io_ring_.valid()) {

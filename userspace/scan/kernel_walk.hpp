@@ -16,7 +16,7 @@ class KernelWalk {
   KernelWalk& operator=(KernelWalk&&) noexcept;
   ~KernelWalk();
 
-  /// Causes are not yet found. Looks once more, at mappings, if something stays unexplained without them.
+  /// Causes are found. Looks once more, at mappings, if something stays unexplained without them.
   [[nodiscard]] Result<Snapshot> take(const ScanProgress& progress);
 
  private:

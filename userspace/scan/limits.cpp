@@ -1,90 +1,73 @@
-// The checks of `--max-…`, and what settings mean.
+// The checks of `--max-…`, and which gauges a filter leaves.
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <unordered_set>
 
+#include "base/text.hpp"
 #include "scan/cause.hpp"
 #include "scan/scan_report.hpp"
 
 namespace sockleak {
 namespace {
 
-struct Meaning {
-  const char* setting;
-  const char* meaning;
-};
-
-constexpr Meaning kMeanings[] = {
-    {"net.ipv4.ip_local_port_range", "ports for connect() and bind(0); widening it is the cheap cure for exhaustion"},
-    {"net.ipv4.ip_local_reserved_ports", "left out of the range; put listeners inside the range here"},
-    {"net.ipv4.tcp_tw_reuse",
-     "1: connect() may take over a TIME_WAIT port after a second, 2: on loopback only, 0: never; needs timestamps; no "
-     "help against ports that bind() got"},
-    {"net.ipv4.tcp_fin_timeout", "bounds FIN_WAIT2 of closed sockets; does not shorten TIME_WAIT (always 60 s)"},
-    {"net.ipv4.tcp_max_tw_buckets", "above it TIME_WAIT is skipped; harmless, and no cure for exhaustion"},
-    {"net.ipv4.tcp_max_orphans", "above it closed sockets are reset; does not touch ESTABLISHED or CLOSE_WAIT"},
-    {"net.ipv4.tcp_orphan_retries", "how often a closed socket retries (0 means 8) before the kernel gives up"},
-    {"net.ipv4.tcp_keepalive_time",
-     "seconds of silence before the first probe; only for sockets with SO_KEEPALIVE; does not end CLOSE_WAIT"},
-    {"net.ipv4.tcp_keepalive_intvl", "seconds between probes"},
-    {"net.ipv4.tcp_keepalive_probes", "unanswered probes until the connection is reset"},
-    {"net.core.somaxconn", "most connections that may wait for accept()"},
-};
+void check_ports(const PortReport& ports, double most, std::vector<std::string>& exceeded) {
+  const auto check = [&](std::size_t used, const std::string& towards) {
+    if (ports.percent(used) <= most) return false;
+    std::array<char, 96> share{};
+    std::snprintf(share.data(), share.size(), "%.0f %% of the ephemeral ports (%zu of %zu, more than %.0f %%)",
+                  ports.percent(used), used, ports.range, most);
+    exceeded.push_back(std::string(share.data()) + " are used " + towards + ", network namespace " +
+                       std::to_string(ports.netns.value) + (ports.name.empty() ? "" : " of " + escape_terminal(ports.name)));
+    return true;
+  };
+  // Sorted by use: the first is the worst, and says enough.
+  if (!ports.destinations.empty()) {
+    const PortUse& worst = ports.destinations.front();
+    if (check(worst.used, "from " + address_text(worst.local) + " to " + to_string(worst.remote))) return;
+  }
+  if (!ports.binds.empty()) {
+    if (check(ports.binds.front().used, "for bind() to " + address_text(ports.binds.front().local))) return;
+  }
+  check(ports.blocked.size(), "by bind() and listeners, for everybody");
+}
 
 }  // namespace
 
-const char* meaning_of(std::string_view setting) {
-  for (const Meaning& known : kMeanings) {
-    if (setting == known.setting) return known.meaning;
-  }
-  return "";
-}
-
-bool is_close_wait(const ScanSocket& socket) {
-  return socket.state == TcpState::kCloseWait && socket.ownerless != std::optional(true);
-}
-
-std::vector<std::string> exceeded_limits(const ScanReport& report, const ScanLimits& limits) {
-  std::vector<std::string> exceeded;
-  std::uint64_t close_wait = 0, ownerless = 0;
+void check_limits(ScanReport& report, const ScanLimits& limits) {
+  std::uint64_t close_wait = 0, ownerless = 0, unsure = 0;
   for (const std::size_t index : report.selected) {
     const ScanSocket& socket = report.snapshot.sockets[index];
     close_wait += socket.state == TcpState::kCloseWait ? 1U : 0U;
     ownerless += counts_as_ownerless(socket) ? 1U : 0U;
+    unsure += socket.ownerless ? 0U : 1U;
   }
   if (limits.close_wait && close_wait > *limits.close_wait) {
-    exceeded.push_back(std::to_string(close_wait) + " sockets in CLOSE_WAIT, more than " +
-                       std::to_string(*limits.close_wait));
+    report.exceeded.push_back(counted(close_wait, "socket", "sockets") + " in CLOSE_WAIT, more than " +
+                              count_text(*limits.close_wait));
   }
   if (limits.ownerless && ownerless > *limits.ownerless) {
-    exceeded.push_back(std::to_string(ownerless) + " ownerless sockets, more than " + std::to_string(*limits.ownerless));
+    report.exceeded.push_back(counted(ownerless, "ownerless socket", "ownerless sockets") + ", more than " +
+                              count_text(*limits.ownerless));
+  } else if (limits.ownerless && ownerless + unsure > *limits.ownerless) {
+    report.undecided.push_back(counted(unsure, "socket", "sockets") + " whose holder cannot be seen may be ownerless, " +
+                               "which would be more than " + count_text(*limits.ownerless));
   }
-  if (!limits.port_use) return exceeded;
-  for (const PortReport& ports : report.ports) {
-    const auto check = [&](const PortUse& use, const std::string& towards) {
-      if (ports.percent(use) <= *limits.port_use) return false;
-      std::array<char, 64> percent{};
-      std::snprintf(percent.data(), percent.size(), "%.0f %% of the ephemeral ports (%zu of %zu)", ports.percent(use),
-                    use.used, ports.range);
-      exceeded.push_back(std::string(percent.data()) + " are used " + towards + ", network namespace " +
-                         std::to_string(ports.netns.value));
-      return true;
-    };
-    // Sorted by use: the first is the worst, and says enough.
-    const std::string from = ports.destinations.empty() ? "" : "from " + address_text(ports.destinations.front().local);
-    if (!ports.destinations.empty() &&
-        check(ports.destinations.front(), from + " to " + to_string(ports.destinations.front().remote))) {
-      continue;
-    }
-    if (!ports.binds.empty() &&
-        check(ports.binds.front(), "for bind() to " + address_text(ports.binds.front().local))) {
-      continue;
-    }
-    PortUse everybody;
-    everybody.used = ports.blocked.size();
-    check(everybody, "by bind() and listeners, for everybody");
+  if (!limits.port_use) return;
+  for (const PortReport& ports : report.ports) check_ports(ports, *limits.port_use, report.exceeded);
+}
+
+void keep_gauges_of_selected(ScanReport& report) {
+  Snapshot& snapshot = report.snapshot;
+  std::unordered_set<std::uint64_t> namespaces;
+  std::unordered_set<std::uint32_t> processes;
+  for (const std::size_t index : report.selected) {
+    namespaces.insert(snapshot.sockets[index].netns.value);
+    for (const ScanHolder& holder : snapshot.sockets[index].holders) processes.insert(holder.pid.value);
   }
-  return exceeded;
+  std::erase_if(report.ports, [&](const PortReport& ports) { return !namespaces.contains(ports.netns.value); });
+  std::erase_if(snapshot.descriptors, [&](const DescriptorUse& use) { return !processes.contains(use.pid.value); });
+  std::erase_if(snapshot.namespaces, [&](const NetworkNamespace& one) { return !namespaces.contains(one.id.value); });
 }
 
 }  // namespace sockleak

@@ -1,37 +1,27 @@
-// Which network namespaces there are, a way into each, and the kernel settings that differ between them.
+// A walk through network namespaces, and small files of /proc.
 #pragma once
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "base/handle.hpp"
-#include "scan/snapshot.hpp"
+#include "process/network_namespaces.hpp"
 
 namespace sockleak {
-
-struct NamespaceDoor {
-  NetnsId id;
-  UniqueFd fd;  // invalid for our own
-  bool own = false;
-};
 
 /// "the network namespaces of 3 processes could not be read (…)".
 [[nodiscard]] std::string unread_processes(const char* what, std::uint64_t processes);
 
-/// Our own first, then those of every process that can be looked at and of /run/netns. `unreadable` counts processes
-/// whose namespace could not be read. Empty if there is no /proc.
-[[nodiscard]] std::vector<NamespaceDoor> find_namespaces(std::uint64_t& unreadable);
-
 /// Runs `inside` in each namespace that can be entered (needs CAP_SYS_ADMIN for all but our own) and comes back.
 /// The return says which could not.
-[[nodiscard]] std::vector<NetnsId> visit_namespaces(const std::vector<NamespaceDoor>& doors,
-                                                    const std::function<void(NetnsId)>& inside);
-
-/// Port range, reuse of TIME_WAIT and the other settings, of the namespace this thread is in.
-[[nodiscard]] NetworkNamespace read_settings(NetnsId id);
+[[nodiscard]] std::vector<NetnsId> visit_namespaces(const NetnsHandles& namespaces,
+                                                    const std::function<void(const NetnsHandle&)>& inside);
 
 /// The first line of a file; empty if it cannot be read.
 [[nodiscard]] std::string first_line(const std::string& path);
+
+/// The first line that begins so; empty if there is none.
+[[nodiscard]] std::string line_with(const std::string& path, std::string_view beginning);
 
 }  // namespace sockleak

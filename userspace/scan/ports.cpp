@@ -73,7 +73,7 @@ class Gauge {
   }
 
   PortReport report() const {
-    PortReport out{facts_.id, facts_.first_port, facts_.last_port, range_.count(), {}, {}, {}};
+    PortReport out{facts_.id, facts_.name, facts_.first_port, facts_.last_port, range_.count(), {}, {}, {}};
     for (const auto& [port, blocked] : blocks_) out.blocked.push_back(blocked);
     for (const auto& [tuple, usage] : destinations_) {
       // Connections that a listener accepted share its port; they go to nobody's destination.

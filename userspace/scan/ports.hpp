@@ -28,13 +28,14 @@ struct BlockedPort {
 
 struct PortReport {
   NetnsId netns;
+  std::string name;  // of the namespace; empty = our own
   std::uint16_t first = 0, last = 0;
   std::size_t range = 0;  // reserved ones excluded
   std::vector<BlockedPort> blocked;  // for everybody, by port
   std::vector<PortUse> destinations;  // most used first
   std::vector<PortUse> binds;         // per source address, for bind(address, 0); only where somebody does that
-  [[nodiscard]] double percent(const PortUse& use) const {
-    return range == 0 ? 100.0 : 100.0 * static_cast<double>(use.used) / static_cast<double>(range);
+  [[nodiscard]] double percent(std::size_t used) const {
+    return range == 0 ? 100.0 : 100.0 * static_cast<double>(used) / static_cast<double>(range);
   }
 };
 

@@ -8,12 +8,16 @@
 
 #include "base/text.hpp"
 #include "scan/cause.hpp"
+#include "scan/close_wait.hpp"
 #include "scan/scan_report.hpp"
+#include "scan/settings.hpp"
 
 namespace sockleak {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kPiece = 128 * 1024;  // because the cache holds it, and a pipe half of it
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(valid_utf8(text)); }
 
@@ -41,10 +45,21 @@ void append_quoted(std::string& out, std::string_view text) {
   }
 }
 
+/// Most addresses are IPv4: inet_ntop() alone would take as long as all the rest.
+void append_ipv4(std::string& out, const std::array<std::uint8_t, 16>& address) {
+  out += '"';
+  for (std::size_t i = 0; i < 4; ++i) {
+    if (i != 0) out += '.';
+    append(out, address[i]);
+  }
+  out += '"';
+}
+
 void append_endpoint(std::string& out, const Endpoint& endpoint) {
   out += "{\"address\":";
-  const std::string address = address_text(endpoint);
-  if (address.empty()) {
+  if (endpoint.family == Family::kInet) {
+    append_ipv4(out, endpoint.address);
+  } else if (const std::string address = address_text(endpoint); address.empty()) {
     out += "null";
   } else {
     append_quoted(out, address);
@@ -135,7 +150,7 @@ Json port_json(const PortReport& ports) {
     if (use.remote.port != 0) out["remote"] = endpoint_json(use.remote);
     out["used"] = use.used;
     out["range"] = ports.range;
-    out["percent"] = static_cast<double>(static_cast<std::int64_t>(ports.percent(use) * 10)) / 10;
+    out["percent"] = static_cast<double>(static_cast<std::int64_t>(ports.percent(use.used) * 10)) / 10;
     out["time_wait"] = use.time_wait;
     out["leaked"] = use.leaked;
     out["seconds_left"] = use.seconds_left ? Json(*use.seconds_left) : Json(nullptr);
@@ -145,6 +160,7 @@ Json port_json(const PortReport& ports) {
   for (const PortUse& use : ports.destinations) destinations.push_back(use_json(use));
   for (const PortUse& use : ports.binds) binds.push_back(use_json(use));
   return {{"netns", ports.netns.value},
+          {"name", text_or_null(ports.name)},
           {"first", ports.first},
           {"last", ports.last},
           {"range", ports.range},
@@ -194,9 +210,23 @@ Json listeners_json(const ScanReport& report) {
   return listeners;
 }
 
+Json close_wait_json(const ScanReport& report) {
+  Json groups = Json::array();
+  for (const CloseWaitGroup& group : close_wait_by_holder(report)) {
+    Json ages = Json::array();
+    for (const CloseWaitAge& age : group.ages) ages.push_back({{"at_least_s", seconds(age.at_least)}, {"count", age.count}});
+    groups.push_back({{"pid", group.pid.value == 0 ? Json(nullptr) : Json(group.pid.value)},
+                      {"comm", text_or_null(group.comm)},
+                      {"count", group.count},
+                      {"oldest_s", seconds(group.oldest)},
+                      {"ages", std::move(ages)}});
+  }
+  return groups;
+}
+
 }  // namespace
 
-std::string write_scan_json(const ScanReport& report) {
+Result<void> write_scan_json(const ScanReport& report, const ScanSink& sink) {
   const Snapshot& snapshot = report.snapshot;
   Json gaps = Json::array(), limits = Json::array(), ports = Json::array(), settings = Json::array();
   for (const std::string& gap : snapshot.gaps) gaps.push_back(valid_utf8(gap));
@@ -209,6 +239,7 @@ std::string write_scan_json(const ScanReport& report) {
       settings.push_back({{"netns", facts.id.value},
                           {"name", setting.name},
                           {"value", text_or_null(setting.value)},
+                          {"in_use", text_or_null(setting.in_use)},
                           {"meaning", meaning_of(setting.name)}});
     }
   }
@@ -224,21 +255,24 @@ std::string write_scan_json(const ScanReport& report) {
                   {"completeness", {{"complete", snapshot.gaps.empty()}, {"gaps", std::move(gaps)}}},
                   {"totals", totals_json(report)},
                   {"causes", causes_json(report)},
+                  {"close_wait", close_wait_json(report)},
                   {"listeners", listeners_json(report)},
                   {"limits", std::move(limits)},
                   {"ports", std::move(ports)},
                   {"settings", std::move(settings)},
-                  {"exceeded", report.exceeded}};
+                  {"exceeded", report.exceeded},
+                  {"undecided", report.undecided}};
   std::string out = head.dump(1, ' ', true, Json::error_handler_t::replace);
   out.resize(out.size() - 2);  // "\n}"
-  out.reserve(out.size() + report.selected.size() * 420);
   out += ",\n \"sockets\": [";
   for (std::size_t i = 0; i < report.selected.size(); ++i) {
     out += i == 0 ? "\n  " : ",\n  ";
     append_socket(out, snapshot.sockets[report.selected[i]]);
+    if (out.size() < kPiece) continue;
+    if (auto ok = sink(out); !ok) return ok;
+    out.clear();
   }
-  out += "\n ]\n}\n";
-  return out;
+  return sink(out += "\n ]\n}\n");
 }
 
 }  // namespace sockleak

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.hpp"
 #include "scan/ports.hpp"
 #include "scan/snapshot.hpp"
 
@@ -27,25 +28,27 @@ struct ScanReport {
   Snapshot snapshot;
   std::vector<std::size_t> selected;  // sockets that the filter means, by index
   std::vector<PortReport> ports;
-  std::vector<std::string> exceeded;  // limits, a sentence each: exit status 1
+  std::vector<std::string> exceeded;   // limits, a sentence each: exit status 1
+  std::vector<std::string> undecided;  // limits that what cannot be seen may exceed: exit status 4
 };
 
-/// CLOSE_WAIT, not ownerless: the peer closed and the program did not.
-[[nodiscard]] bool is_close_wait(const ScanSocket& socket);
+/// Fills `exceeded` and `undecided`. Ownerless and CLOSE_WAIT count what the filter selected.
+void check_limits(ScanReport& report, const ScanLimits& limits);
 
-/// Which limits the report exceeds. Ownerless and CLOSE_WAIT count what the filter selected.
-[[nodiscard]] std::vector<std::string> exceeded_limits(const ScanReport& report, const ScanLimits& limits);
+/// Leaves the gauges of network namespaces and processes that a selected socket belongs to.
+void keep_gauges_of_selected(ScanReport& report);
 
 struct ScanTextOptions {
   bool list = false;     // every selected socket, a line each
   std::size_t top = 10;  // lines per section; 0 = all
+  bool repeated = false; // one of several: say when
 };
 [[nodiscard]] std::string write_scan_text(const ScanReport& report, const ScanTextOptions& options);
 
-/// sockleak.scan/1 (docs/scan.schema.json), one line per socket.
-[[nodiscard]] std::string write_scan_json(const ScanReport& report);
+/// Takes a text piece by piece.
+using ScanSink = std::function<Result<void>(std::string_view)>;
 
-/// What a setting does and does not do.
-[[nodiscard]] const char* meaning_of(std::string_view setting);
+/// sockleak.scan/1 (docs/scan.schema.json), one line per socket. In pieces, because there may be hundreds of thousands.
+[[nodiscard]] Result<void> write_scan_json(const ScanReport& report, const ScanSink& sink);
 
 }  // namespace sockleak

@@ -1,245 +1,162 @@
+// The sections about sockets, and the whole text. Gauges: scan_text_gauges.cpp.
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <map>
 
-#include "base/text.hpp"
 #include "scan/cause.hpp"
+#include "scan/close_wait.hpp"
 #include "scan/scan_report.hpp"
+#include "scan/scan_text_gauges.hpp"
+#include "scan/text_lines.hpp"
 
 namespace sockleak {
 namespace {
 
-constexpr double kPortsWorthTelling = 1;  // percent; less is everyday life
 constexpr std::size_t kExamples = 3;
+constexpr const char* kDot = " · ";
 
-std::string plural(std::uint64_t count, const std::string& word) {
-  return count_text(count) + ' ' + word + (count == 1 ? "" : "s");
-}
+using Sockets = std::vector<const ScanSocket*>;
 
-std::string holder_text(const ScanHolder& holder) {
-  std::string text = escape_terminal(holder.comm) + " (" + std::to_string(holder.pid.value) + ")";
-  if (holder.via == Via::kDescriptor) {
-    text += " fd " + std::to_string(holder.place.value);
-    if (holder.tid != holder.pid) text += " thread " + std::to_string(holder.tid.value);
-  } else {
-    text += std::string(" ") + to_string(holder.via);
-  }
-  return text;
-}
-
-std::string protocol_text(const ScanSocket& socket) { return to_string(socket.addresses.protocol); }
-
-std::string endpoint_text(const Endpoint& endpoint) {
-  const std::string text = to_string(endpoint);
-  return text.empty() ? "*" : text;
-}
+std::string sockets_text(std::size_t count) { return counted(count, "socket", "sockets"); }
 
 std::string line_of(const ScanSocket& socket) {
-  std::string line = protocol_text(socket) + ' ' + to_string(socket.state) + ' ' +
+  std::string line = std::string(to_string(socket.addresses.protocol)) + ' ' + to_string(socket.state) + ' ' +
                      endpoint_text(socket.addresses.local) + " -> " + endpoint_text(socket.addresses.remote);
-  if (socket.idle) line += " idle " + duration_text(*socket.idle);
+  if (socket.idle) line += "  idle " + duration_text(*socket.idle);
   for (std::size_t i = 0; i < socket.holders.size() && i < kExamples; ++i) {
     line += (i == 0 ? "  " : ", ") + holder_text(socket.holders[i]);
   }
   if (socket.holders.size() > kExamples) line += " and " + std::to_string(socket.holders.size() - kExamples) + " more";
-  if (socket.cause != Cause::kNone) line += std::string("  ") + to_string(socket.cause);
   return line;
 }
 
 class Writer {
  public:
-  Writer(const ScanReport& report, const ScanTextOptions& options) : report_(report), options_(options) {
+  Writer(const ScanReport& report, const ScanTextOptions& options)
+      : report_(report), options_(options), lines_(options.top) {
     for (const std::size_t index : report.selected) selected_.push_back(&report.snapshot.sockets[index]);
   }
 
   std::string write() {
-    ownerless();
+    if (options_.repeated) lines_.raw("scan of " + report_.time + "\n\n");
+    causes();
     close_wait();
     invisible();
-    descriptors();
-    backlogs();
-    ports();
-    settings();
+    write_gauges(report_, lines_);
     if (options_.list) list();
     summary();
-    return std::move(out_);
+    return lines_.take();
   }
 
  private:
-  void heading(const std::string& text) { out_ += (out_.empty() ? "" : "\n") + text + '\n'; }
-  void line(const std::string& text) { out_ += "  " + text + '\n'; }
-  [[nodiscard]] bool full(std::size_t shown, std::size_t all) {
-    if (options_.top == 0 || shown < options_.top) return false;
-    line("and " + std::to_string(all - shown) + " more (--top 0 shows all)");
-    return true;
+  static bool is_any_of(Cause cause, std::initializer_list<Cause> causes) {
+    return std::find(causes.begin(), causes.end(), cause) != causes.end();
   }
 
-  void ownerless() {
-    std::map<Cause, std::vector<const ScanSocket*>> by_cause;
-    std::uint64_t count = 0;
-    for (const ScanSocket* socket : selected_) {
-      const bool worth = socket->cause != Cause::kNone && socket->cause != Cause::kTimeWait &&
-                         socket->cause != Cause::kRequest;
-      if (!worth) continue;
-      by_cause[socket->cause].push_back(socket);
-      count += counts_as_ownerless(*socket) ? 1U : 0U;
-    }
-    heading("OWNERLESS  " + plural(count, "socket") + " that no descriptor refers to");
+  void causes() {
+    std::map<Cause, Sockets> by_cause;
+    for (const ScanSocket* socket : selected_) by_cause[socket->cause].push_back(socket);
+    const auto ownerless = static_cast<std::size_t>(std::count_if(
+        selected_.begin(), selected_.end(), [](const ScanSocket* socket) { return counts_as_ownerless(*socket); }));
+    lines_.heading("OWNERLESS  " + sockets_text(ownerless) + " that no descriptor refers to");
     for (const auto& [cause, sockets] : by_cause) {
-      line(std::string(to_string(cause)) + "  " + plural(sockets.size(), "socket"));
-      for (std::size_t i = 0; i < sockets.size() && i < kExamples; ++i) {
-        line("  " + line_of(*sockets[i]));
-        if (!sockets[i]->evidence.empty()) line("    evidence  " + sockets[i]->evidence);
+      if (!is_any_of(cause, {Cause::kNone, Cause::kTimeWait, Cause::kRequest, Cause::kZombieLeader,
+                             Cause::kUnsharedFiles, Cause::kHidden, Cause::kKernel})) {
+        lines_.line(std::string(to_string(cause)) + "  " + sockets_text(sockets.size()));
+        of_one_cause(cause, sockets, 4);
       }
-      if (sockets.size() > kExamples) line("  and " + std::to_string(sockets.size() - kExamples) + " more");
-      const std::string remedy = remedy_for(cause, report_.snapshot.through_bpf);
-      if (!remedy.empty()) line("  remedy  " + remedy);
     }
+    const auto section = [&](const char* name, Cause cause, const char* what) {
+      const auto sockets = by_cause.find(cause);
+      if (sockets == by_cause.end()) return;
+      lines_.heading(std::string(name) + "  " + sockets_text(sockets->second.size()) + what);
+      of_one_cause(cause, sockets->second, 2);
+    };
+    section("HIDDEN", Cause::kHidden, " whose holder cannot be seen from here");
+    section("KERNEL", Cause::kKernel, " of the kernel's own");
+    section("ZOMBIE LEADER", Cause::kZombieLeader, " held by threads that have outlived their main thread");
+    section("UNSHARED FILES", Cause::kUnsharedFiles, " held by threads with descriptors of their own");
+  }
+
+  void of_one_cause(Cause cause, const Sockets& sockets, std::size_t indent) {
+    const std::string* said = nullptr;
+    for (std::size_t i = 0; i < sockets.size() && i < kExamples; ++i) {
+      lines_.line(line_of(*sockets[i]), indent);
+      const std::string& evidence = sockets[i]->evidence;
+      if (evidence.empty() || (said != nullptr && *said == evidence)) continue;
+      lines_.line("evidence  " + evidence, indent + 2, 10);
+      said = &evidence;
+    }
+    if (sockets.size() > kExamples) lines_.line("and " + count_text(sockets.size() - kExamples) + " more", indent);
+    const std::string remedy = remedy_for(cause, report_.snapshot.through_bpf);
+    if (!remedy.empty()) lines_.line("remedy  " + remedy, indent, 8);
   }
 
   void close_wait() {
-    struct Group {
-      std::uint64_t count = 0;
-      Duration oldest{};
-      std::vector<std::string> descriptors;
-    };
-    std::map<std::string, Group> groups;
+    const std::vector<CloseWaitGroup> groups = close_wait_by_holder(report_);
+    if (groups.empty()) return;
     std::uint64_t count = 0;
-    for (const ScanSocket* socket : selected_) {
-      if (!is_close_wait(*socket)) continue;
-      ++count;
-      const std::string holder = socket->holders.empty() ? std::string("holder not visible")
-                                                         : escape_terminal(socket->holders.front().comm) + " (" +
-                                                               std::to_string(socket->holders.front().pid.value) + ")";
-      Group& group = groups[holder];
-      ++group.count;
-      group.oldest = std::max(group.oldest, socket->since_peer.value_or(Duration::zero()));
-      if (!socket->holders.empty() && group.descriptors.size() < 8) {
-        group.descriptors.push_back(std::to_string(socket->holders.front().place.value));
+    for (const CloseWaitGroup& group : groups) count += group.count;
+    lines_.heading("CLOSE_WAIT  " + sockets_text(count) + " whose peer has closed, and the program has not");
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      if (lines_.full(i, groups.size())) break;
+      const CloseWaitGroup& group = groups[i];
+      std::string text = (group.pid.value == 0 ? "holder not visible" : process_text(group.comm, group.pid)) + "  " +
+                         count_text(group.count) + kDot;
+      bool first = true;
+      for (const CloseWaitAge& age : group.ages) {
+        if (age.count == 0) continue;
+        text += (first ? "" : ", ") + count_text(age.count) +
+                (age.at_least == Duration::zero() ? " for less" : " for at least " + duration_text(age.at_least));
+        first = false;
       }
+      text += std::string(kDot) + "oldest " + duration_text(group.oldest);
+      if (!group.descriptors.empty()) text += std::string(kDot) + "fd";
+      for (const std::int32_t fd : group.descriptors) text += ' ' + std::to_string(fd);
+      lines_.line(text + (group.count > group.descriptors.size() && !group.descriptors.empty() ? " ..." : ""));
     }
-    if (count == 0) return;
-    heading("CLOSE_WAIT  " + plural(count, "socket") + " whose peer has closed, and the program has not");
-    std::vector<std::pair<std::string, Group>> sorted(groups.begin(), groups.end());
-    std::stable_sort(sorted.begin(), sorted.end(),
-                     [](const auto& a, const auto& b) { return a.second.count > b.second.count; });
-    for (std::size_t i = 0; i < sorted.size(); ++i) {
-      if (full(i, sorted.size())) break;
-      const Group& group = sorted[i].second;
-      std::string text = sorted[i].first + "  " + count_text(group.count) + ", the oldest for at least " +
-                         duration_text(group.oldest) + ", fd";
-      for (const std::string& fd : group.descriptors) text += ' ' + fd;
-      line(text + (group.count > group.descriptors.size() ? " ..." : ""));
-    }
-    line("remedy  close() is missing on a path of that program: sockleak trace -p PID names it");
+    const std::uint32_t worst = groups.front().pid.value;
+    lines_.line("remedy  close() is missing on a path of that program: sockleak trace -p " +
+                (worst == 0 ? std::string("PID") : std::to_string(worst)) + " names it", 2, 8);
   }
 
   void invisible() {
-    std::vector<const ScanSocket*> sockets;
+    std::map<std::pair<std::string, std::uint32_t>, Sockets> by_holder;
+    std::size_t count = 0;
     for (const ScanSocket* socket : selected_) {
-      if (is_invisible_to_ss(*socket)) sockets.push_back(socket);
+      if (!is_invisible_to_ss(*socket)) continue;
+      by_holder[{socket->holders.front().comm, socket->holders.front().pid.value}].push_back(socket);
+      ++count;
     }
-    if (sockets.empty()) return;
-    heading("INVISIBLE  " + plural(sockets.size(), "closed or unused TCP socket") +
-            " with a descriptor: ss cannot show them");
-    for (std::size_t i = 0; i < sockets.size(); ++i) {
-      if (full(i, sockets.size())) break;
-      const bool used = sockets[i]->addresses.remote.port != 0;
-      line(line_of(*sockets[i]) + (used ? "  ended by the peer or a timeout, never closed" : "  never connected"));
+    if (count == 0) return;
+    lines_.heading("INVISIBLE  " + counted(count, "closed or unused TCP socket", "closed or unused TCP sockets") +
+                   " with a descriptor: ss cannot show them");
+    std::vector<std::pair<std::pair<std::string, std::uint32_t>, Sockets>> sorted(by_holder.begin(), by_holder.end());
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
+    for (std::size_t i = 0; i < sorted.size(); ++i) {
+      if (lines_.full(i, sorted.size())) break;
+      const Sockets& sockets = sorted[i].second;
+      const auto used = static_cast<std::size_t>(std::count_if(
+          sockets.begin(), sockets.end(), [](const ScanSocket* socket) { return socket->addresses.remote.port != 0; }));
+      std::string text = process_text(sorted[i].first.first, Pid{sorted[i].first.second}) + "  " + count_text(sockets.size());
+      if (used > 0) text += kDot + count_text(used) + " ended by the peer or a timeout, never closed";
+      if (used < sockets.size()) text += kDot + count_text(sockets.size() - used) + " never connected";
+      lines_.line(text);
+      for (std::size_t j = 0; j < sockets.size() && j < kExamples; ++j) lines_.line(line_of(*sockets[j]), 4);
+      if (sockets.size() > kExamples) lines_.line("and " + count_text(sockets.size() - kExamples) + " more", 4);
     }
-  }
-
-  void descriptors() {
-    if (report_.snapshot.descriptors.empty()) return;
-    heading("DESCRIPTORS  processes near RLIMIT_NOFILE");
-    for (std::size_t i = 0; i < report_.snapshot.descriptors.size(); ++i) {
-      if (full(i, report_.snapshot.descriptors.size())) break;
-      const DescriptorUse& use = report_.snapshot.descriptors[i];
-      line(escape_terminal(use.comm) + " (" + std::to_string(use.pid.value) + ")  " + count_text(use.used) + " of " +
-           count_text(use.limit) +
-           (use.used >= use.limit ? "  accept() and socket() fail with EMFILE; connections pile up in accept queues" : ""));
-    }
-  }
-
-  void backlogs() {
-    std::vector<const ScanSocket*> listeners;
-    for (const ScanSocket* socket : selected_) {
-      if (socket->state == TcpState::kListen && socket->ack_backlog > 0) listeners.push_back(socket);
-    }
-    if (listeners.empty()) return;
-    heading("BACKLOG  listeners with connections waiting for accept()");
-    std::stable_sort(listeners.begin(), listeners.end(), [](const ScanSocket* a, const ScanSocket* b) {
-      return a->ack_backlog > b->ack_backlog;
-    });
-    for (std::size_t i = 0; i < listeners.size(); ++i) {
-      if (full(i, listeners.size())) break;
-      const ScanSocket& listener = *listeners[i];
-      line(to_string(listener.addresses.local) + "  " + std::to_string(listener.ack_backlog) + " of " +
-           std::to_string(listener.max_ack_backlog) + " waiting" +
-           (listener.holders.empty() ? "" : "  " + holder_text(listener.holders.front())));
-    }
-  }
-
-  static std::string gauge(const PortReport& ports, const PortUse& use) {
-    std::array<char, 96> text{};
-    std::snprintf(text.data(), text.size(), "%zu of %zu (%.0f %%)", use.used, ports.range, ports.percent(use));
-    return text.data();
-  }
-
-  void ports() {
-    for (const PortReport& ports : report_.ports) {
-      std::vector<const PortUse*> uses;
-      for (const PortUse& use : ports.destinations) {
-        if (ports.percent(use) >= kPortsWorthTelling) uses.push_back(&use);
-      }
-      if (uses.empty() && ports.blocked.empty()) continue;
-      heading("PORTS  network namespace " + std::to_string(ports.netns.value) + ", ephemeral " +
-              std::to_string(ports.first) + "-" + std::to_string(ports.last) + ", " + count_text(ports.range) +
-              " usable");
-      for (std::size_t i = 0; i < uses.size(); ++i) {
-        if (full(i, uses.size())) break;
-        std::string text = address_text(uses[i]->local) + " -> " + endpoint_text(uses[i]->remote) + "  " +
-                           gauge(ports, *uses[i]);
-        if (uses[i]->time_wait > 0) text += ", " + std::to_string(uses[i]->time_wait) + " in TIME_WAIT";
-        if (uses[i]->leaked > 0) text += ", " + std::to_string(uses[i]->leaked) + " leaked";
-        if (uses[i]->seconds_left) {
-          text += ", exhausted in " + duration_text(std::chrono::duration_cast<Duration>(
-                                          std::chrono::duration<double>(*uses[i]->seconds_left)));
-        }
-        line(text);
-      }
-      if (!ports.blocked.empty()) {
-        std::string text = "blocked for every destination by bind() or listen(): " +
-                           count_text(ports.blocked.size());
-        for (std::size_t i = 0; i < ports.blocked.size() && i < kExamples; ++i) {
-          text += (i == 0 ? ": " : ", ") + std::to_string(ports.blocked[i].port) +
-                  (ports.blocked[i].listening ? " listening" : "") +
-                  (ports.blocked[i].by.empty() ? "" : " " + escape_terminal(ports.blocked[i].by));
-        }
-        line(text + (ports.blocked.size() > kExamples ? " ..." : ""));
-        line("remedy  IP_BIND_ADDRESS_NO_PORT before bind(); listeners out of the range or into "
-             "ip_local_reserved_ports");
-      }
-      for (const PortUse& use : ports.binds) {
-        line("bind(" + address_text(use.local) + ", 0)  " + gauge(ports, use) + " whatever the destination");
-      }
-    }
-  }
-
-  void settings() {
-    if (report_.snapshot.namespaces.empty()) return;
-    heading("SETTINGS  of this network namespace");
-    for (const Setting& setting : report_.snapshot.namespaces.front().settings) {
-      if (setting.value.empty() && setting.name != "net.ipv4.ip_local_reserved_ports") continue;
-      line(setting.name + " = " + (setting.value.empty() ? "none" : escape_terminal(setting.value)) + "  " +
-           meaning_of(setting.name));
-    }
+    lines_.line("remedy  only close() in the program, or its end, frees them: sockleak trace -p " +
+                std::to_string(sorted.front().first.second) + " names the path", 2, 8);
   }
 
   void list() {
-    heading("SOCKETS");
-    for (const ScanSocket* socket : selected_) line(line_of(*socket));
+    lines_.heading("SOCKETS");
+    for (const ScanSocket* socket : selected_) {
+      const char* const cause = to_string(socket->cause);
+      lines_.raw("  " + line_of(*socket) + (*cause == '\0' ? "" : std::string("  ") + cause) + '\n');
+    }
   }
 
   void summary() {
@@ -247,22 +164,24 @@ class Writer {
     for (const ScanSocket* socket : selected_) {
       if (socket->addresses.protocol == Protocol::kTcp) ++states[socket->state];
     }
-    std::string text = plural(selected_.size(), "socket");
+    std::string text = sockets_text(selected_.size());
     if (selected_.size() != report_.snapshot.sockets.size()) {
       text += " of " + count_text(report_.snapshot.sockets.size());
     }
-    for (const auto& [state, count] : states) text += std::string(" · ") + count_text(count) + ' ' + to_string(state);
+    for (const auto& [state, count] : states) text += kDot + count_text(count) + ' ' + to_string(state);
     std::array<char, 32> took{};
     std::snprintf(took.data(), took.size(), "%.2f s", report_.snapshot.seconds);
-    out_ += '\n' + text + " · " + took.data() + " · " + (report_.snapshot.gaps.empty() ? "complete" : "incomplete") + '\n';
-    for (const std::string& gap : report_.snapshot.gaps) out_ += "not seen: " + gap + '\n';
-    for (const std::string& reason : report_.exceeded) out_ += "LIMIT  " + reason + '\n';
+    lines_.raw("\n" + text + kDot + took.data() + kDot + (report_.snapshot.gaps.empty() ? "complete" : "incomplete") + '\n');
+    for (const std::string& gap : report_.snapshot.gaps) lines_.line("not seen: " + gap, 0, 10);
+    for (const std::string& reason : report_.exceeded) lines_.line("LIMIT  " + reason, 0, 7);
+    for (const std::string& reason : report_.undecided) lines_.line("LIMIT  " + reason, 0, 7);
+    if (options_.repeated) lines_.raw("\n");
   }
 
   const ScanReport& report_;
   const ScanTextOptions& options_;
-  std::vector<const ScanSocket*> selected_;
-  std::string out_;
+  Sockets selected_;
+  TextLines lines_;
 };
 
 }  // namespace

@@ -39,6 +39,7 @@ struct ScanSocket {
   Addresses addresses;
   NetnsId netns;
   std::uint32_t uid = 0;
+  std::uint32_t interface = 0;  // it is bound to; 0 = none
 
   bool has_socket = false;  // sk_socket is set
   bool has_file = false;
@@ -67,6 +68,7 @@ struct ScanSocket {
   Cause cause = Cause::kNone;
   std::optional<bool> ownerless;
   std::string evidence;
+  SocketId listener;  // in whose accept queue it waits
 };
 
 struct ScanTask {
@@ -94,10 +96,12 @@ struct DescriptorUse {
 struct Setting {
   std::string name;   // "net.ipv4.tcp_tw_reuse"
   std::string value;  // empty = this kernel has none
+  std::string in_use;  // how much of it, empty = nothing to count
 };
 
 struct NetworkNamespace {
   NetnsId id;
+  std::string name;  // "blue" (ip netns), or "orders (812)", who is in it; empty = our own
   bool walked = false;
   std::uint16_t first_port = 32768, last_port = 60999;
   std::vector<std::pair<std::uint16_t, std::uint16_t>> reserved;

@@ -10,6 +10,7 @@
 #include "act/own.hpp"
 #include "act/stop_process.hpp"
 #include "unit/act/tables.hpp"
+#include "unit/process/temporary_tree.hpp"
 
 namespace sockleak::act {
 namespace {
@@ -37,18 +38,18 @@ TEST(Plan, WhoeverNamesItMayRefuseItToo) {
   const Step refused = only_step(tcp(2, TcpState::kEstablished), guards);
   EXPECT_FALSE(refused.allowed);
   EXPECT_EQ(refused.why, "another holder");
-  EXPECT_THAT(only_step(tcp(2, TcpState::kListen, Cause::kListener), guards).why, HasSubstr("listens"));
+  EXPECT_THAT(only_step(tcp(2, TcpState::kListen), guards).why, HasSubstr("listens"));
 }
 
 TEST(Plan, WhatIsNotProvenOrIsNoLeakIsRefused) {
-  const std::map<Cause, const char*> refusals{{Cause::kListener, "listens"},  {Cause::kTimeWait, "no leak"},
+  const std::map<Cause, const char*> refusals{{Cause::kHidden, "nobody is seen"}, {Cause::kTimeWait, "no leak"},
                                               {Cause::kRequest, "half-open"}, {Cause::kKernel, "kernel"},
-                                              {Cause::kSubflow, "MPTCP"},     {Cause::kUnknown, "nobody is seen"},
+                                              {Cause::kMptcpSubflow, "MPTCP"},     {Cause::kUnknown, "nobody is seen"},
                                               {Cause::kOrphan, "could not"}};
   for (const auto& [cause, words] : refusals) {
     const Step step = only_step(tcp(1, TcpState::kEstablished, cause));
-    EXPECT_FALSE(step.allowed) << to_string(cause);
-    EXPECT_THAT(step.why, HasSubstr(words)) << to_string(cause);
+    EXPECT_FALSE(step.allowed) << sockleak::to_string(cause);
+    EXPECT_THAT(step.why, HasSubstr(words)) << sockleak::to_string(cause);
     EXPECT_THAT(step.owner_sees, IsEmpty());
   }
 }
@@ -78,8 +79,8 @@ TEST(Plan, InsistenceDoesNotLiftOtherRefusals) {
   Guards guards;
   guards.even_mine = true;
   guards.orphans_die = true;
-  for (const Cause cause : {Cause::kListener, Cause::kKernel, Cause::kSubflow, Cause::kUnknown}) {
-    EXPECT_FALSE(only_step(tcp(1, TcpState::kEstablished, cause), guards).allowed) << to_string(cause);
+  for (const Cause cause : {Cause::kKernel, Cause::kMptcpSubflow, Cause::kHidden, Cause::kUnknown}) {
+    EXPECT_FALSE(only_step(tcp(1, TcpState::kEstablished, cause), guards).allowed) << sockleak::to_string(cause);
   }
 }
 
@@ -96,48 +97,73 @@ TEST(Plan, AnUnconnectedUdpSocketIsRefused) {
   EXPECT_FALSE(only_step(socket).allowed);
 }
 
+TEST(Plan, WhatIsProvenToBeAProgramsIsAllowedAndSaysWhatStays) {
+  const std::map<Cause, const char*> stays{{Cause::kInFlight, "message"}, {Cause::kRingSlot, "slot"},
+                                           {Cause::kMapping, "munmap"},   {Cause::kStuckExit, "exit"},
+                                           {Cause::kRingRequest, ""},     {Cause::kBlockedCall, ""}};
+  for (const auto& [cause, words] : stays) {
+    const Step step = only_step(tcp(1, TcpState::kEstablished, cause));
+    EXPECT_TRUE(step.allowed) << sockleak::to_string(cause);
+    EXPECT_THAT(step.stays, HasSubstr(words));
+    EXPECT_EQ(step.owner_sees.empty(), cause == Cause::kStuckExit) << sockleak::to_string(cause);
+    Guards guards;
+    guards.method = Method::kShutdown;
+    EXPECT_THAT(only_step(tcp(1, TcpState::kEstablished, cause), guards).why, HasSubstr("no process has a descriptor"));
+  }
+}
+
+TEST(Plan, ThreadsHoldToo) {
+  for (const Cause cause : {Cause::kZombieLeader, Cause::kUnsharedFiles}) {
+    const Step step = only_step(tcp(1, TcpState::kEstablished, cause));
+    EXPECT_TRUE(step.allowed);
+    EXPECT_STREQ(cause_word(step.socket), "held");
+    EXPECT_THAT(step.stays, HasSubstr("descriptor"));
+  }
+}
+
+TEST(Plan, KindsThatTheKernelDoesNotDestroyAreRefused) {
+  SocketFacts socket = tcp(1, TcpState::kEstablished);
+  socket.addresses.protocol = Protocol::kMptcp;
+  EXPECT_THAT(only_step(socket).why, HasSubstr("--shutdown"));
+  Guards guards;
+  guards.method = Method::kShutdown;
+  EXPECT_TRUE(only_step(socket, guards).allowed);
+  socket.addresses.protocol = Protocol::kRaw;
+  EXPECT_THAT(only_step(socket).why, HasSubstr("raw"));
+  EXPECT_THAT(only_step(tcp(1, TcpState::kClose)).why, HasSubstr("close()"));
+  socket = tcp(1, TcpState::kEstablished);
+  socket.mptcp = true;
+  EXPECT_THAT(only_step(socket).why, HasSubstr("MPTCP"));
+}
+
+TEST(Plan, WhoIsStoppedTakesEverythingAlong) {
+  Guards guards;
+  guards.stops_holders = true;
+  for (const TcpState state : {TcpState::kListen, TcpState::kClose, TcpState::kEstablished}) {
+    const Step step = only_step(tcp(1, state), guards);
+    EXPECT_TRUE(step.allowed);
+    EXPECT_THAT(step.stays, IsEmpty());
+  }
+  guards.own = {Pid{812}};
+  EXPECT_THAT(only_step(tcp(1, TcpState::kListen), guards).why, HasSubstr("--even-mine"));
+  guards.own.clear();
+  EXPECT_FALSE(only_step(tcp(1, TcpState::kEstablished, Cause::kKernel), guards).allowed);
+  SocketFacts first = tcp(1, TcpState::kListen);
+  first.holders.front().pid = Pid{1};
+  EXPECT_FALSE(only_step(first, guards).allowed) << "the first process is never stopped";
+}
+
 TEST(Plan, ShutdownNeedsAHolder) {
   Guards guards;
   guards.method = Method::kShutdown;
   EXPECT_TRUE(only_step(tcp(1, TcpState::kEstablished), guards).allowed);
-  EXPECT_FALSE(only_step(tcp(1, TcpState::kEstablished, Cause::kUnaccepted), guards).allowed);
-}
-
-TEST(Explain, CausesFollowFromTheWholeTable) {
-  std::vector<SocketFacts> sockets;
-  const auto add = [&](std::uint64_t id, TcpState state, std::uint64_t inode) -> SocketFacts& {
-    sockets.push_back(tcp(id, state, Cause::kUnknown));
-    sockets.back().inode = inode;
-    return sockets.back();
-  };
-  SocketFacts& listener = add(1, TcpState::kListen, 11);
-  listener.addresses.local = at("::", 40000);
-  listener.addresses.remote = at("::", 0);
-  listener.receive_queue = 1;
-  add(2, TcpState::kEstablished, 0);
-  add(3, TcpState::kEstablished, 0).addresses.local.port = 40001;
-  add(4, TcpState::kFinWait1, 0);
-  add(5, TcpState::kEstablished, 12);
-  add(6, TcpState::kEstablished, 13);
-  add(7, TcpState::kEstablished, 12).mptcp = true;
-  add(8, TcpState::kTimeWait, 0);
-  add(9, TcpState::kEstablished, 0).netns = NetnsId{1};
-  SocketHolders holders;
-  holders.by_inode[11] = {{Pid{1}, Fd{3}, "server"}};
-  holders.by_inode[12] = {{Pid{2}, Fd{4}, "client"}};
-  explain(sockets, holders);
-  std::vector<Cause> causes;
-  for (const SocketFacts& socket : sockets) causes.push_back(socket.cause);
-  EXPECT_THAT(causes, ElementsAre(Cause::kListener, Cause::kUnaccepted, Cause::kUnknown, Cause::kOrphan, Cause::kHeld,
-                                  Cause::kUnknown, Cause::kSubflow, Cause::kTimeWait, Cause::kUnknown));
-  EXPECT_EQ(sockets[1].holders.at(0).comm, "server");
+  EXPECT_FALSE(only_step(tcp(1, TcpState::kEstablished, Cause::kAcceptQueue), guards).allowed);
 }
 
 /// A kernel that answers as told.
 class FakeKernel final : public KernelSockets {
  public:
-  Result<SocketList> list() override { return list_states(); }
-  Result<SocketList> list_states() override { return SocketList{after, {}, true}; }
+  Result<std::vector<SocketFacts>> list() override { return after; }
   Result<std::vector<int>> destroy(std::span<const SocketFacts* const> sockets) override {
     std::vector<int> out;
     for (const SocketFacts* socket : sockets) {
@@ -153,7 +179,7 @@ class FakeKernel final : public KernelSockets {
 
 TEST(CarryOut, EverySocketHasItsOwnResult) {
   const Plan plan = make_plan(
-      {tcp(1, TcpState::kEstablished), tcp(2, TcpState::kListen, Cause::kListener), tcp(3, TcpState::kEstablished),
+      {tcp(1, TcpState::kEstablished), tcp(2, TcpState::kListen), tcp(3, TcpState::kEstablished),
        tcp(4, TcpState::kEstablished), tcp(5, TcpState::kEstablished), tcp(6, TcpState::kEstablished)},
       {});
   FakeKernel kernel;
@@ -204,6 +230,29 @@ TEST(Own, AnSshConnectionIsReadOrRefused) {
        {"", "a b c d", "10.0.0.1 1 10.0.0.2", "10.0.0.1 0 10.0.0.2 22", "10.0.0.1 1x 10.0.0.2 22"}) {
     EXPECT_FALSE(parse_ssh_connection(wrong)) << wrong;
   }
+}
+
+TEST(Own, WhoeverLooksThroughTmuxIsFoundToo) {
+  const TemporaryTree tree;
+  const auto process = [&](int pid, int parent, const std::string& comm, const std::string& environment) {
+    const std::string directory = std::to_string(pid);
+    tree.write(directory + "/comm", comm + "\n");
+    tree.write(directory + "/stat", directory + " (" + comm + ") S " + std::to_string(parent) + " 1 1 0");
+    tree.write(directory + "/environ", environment);
+  };
+  process(1, 0, "init", "");
+  process(10, 1, "tmux: server", std::string("SSH_CONNECTION=10.0.0.9 1000 10.0.0.1 22\0", 42));  // a login long gone
+  process(11, 10, "bash", "");
+  process(12, 11, "sockleak", "");
+  process(20, 1, "sshd", "");
+  process(21, 20, "bash", std::string("SSH_CONNECTION=10.0.0.9 2000 10.0.0.1 22\0", 42));
+  process(22, 21, "tmux: client", "");
+  process(30, 1, "postgres", "");
+  const Own own = find_own(tree.root(), Pid{12});
+  EXPECT_THAT(own.processes, testing::UnorderedElementsAre(Pid{12}, Pid{11}, Pid{10}, Pid{22}, Pid{21}, Pid{20}));
+  std::vector<int> ports;
+  for (const Addresses& login : own.login) ports.push_back(login.remote.port);
+  EXPECT_THAT(ports, testing::UnorderedElementsAre(1000, 2000));
 }
 
 }  // namespace

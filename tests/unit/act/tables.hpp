@@ -17,7 +17,7 @@ inline Endpoint at(const std::string& address, std::uint16_t port) {
   return endpoint;
 }
 
-inline SocketFacts tcp(std::uint64_t cookie, TcpState state, Cause cause = Cause::kHeld) {
+inline SocketFacts tcp(std::uint64_t cookie, TcpState state, Cause cause = Cause::kNone) {
   SocketFacts socket;
   socket.id = SocketId{cookie};
   socket.netns = NetnsId{4026531840};
@@ -25,7 +25,7 @@ inline SocketFacts tcp(std::uint64_t cookie, TcpState state, Cause cause = Cause
   socket.state = state;
   socket.inode = 1000 + cookie;
   socket.cause = cause;
-  if (cause == Cause::kHeld) socket.holders = {{Pid{812}, Fd{19}, "orders"}};
+  if (cause == Cause::kNone) socket.holders = {{Via::kDescriptor, Pid{812}, Pid{812}, Fd{19}, "orders"}};
   return socket;
 }
 
