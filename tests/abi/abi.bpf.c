@@ -6,6 +6,7 @@
 #include "go_wire.h"
 #include "python_wire.h"
 #include "scope_wire.h"
+#include "unix_table.h"
 #include "wire.h"
 
 #include "layout.h"
