@@ -20,7 +20,7 @@ LINKED = {"static": None, "static_pie": None, "musl": "musl-tools", "rust": "rus
 DEBUG = {"split": None, "plain.link": None, "rust.dwz": "dwz rustc", "plain.dwz-common": "dwz", "packaged": "binutils"}
 # Functions and no lines.
 LINELESS = {"no_tables": None, "plain.mini": "xz-utils"}
-PATHS = ("realigned", "forced", "variable", "signal")
+PATHS = ("realigned", "forced", "variable", "misleading", "signal")
 PARTLY = ("deep", "sigaltstack")
 
 IN_MEMORY = """
