@@ -25,6 +25,11 @@
 #define SL_TYPE_RAW 16
 #define SL_TYPE_ICMP 32 /* also what ping(8) uses without privileges */
 #define SL_TYPE_OTHER 64
+#define SL_TYPE_UNIX 128
+
+/* sl_config.unix_calls: what of unix sockets is learnt from system calls, for lack of trampolines. */
+#define SL_UNIX_MADE 1
+#define SL_UNIX_CLOSED 2
 
 struct sl_config {
 	__u32 follow_children; /* 1 = a target's children become targets */
@@ -36,6 +41,8 @@ struct sl_config {
 	__u32 cgroup_level; /* how deep below the root: 0 = the root itself */
 	__u32 types;
 	__u64 cgroup_id;
+	__u32 unix_calls;
+	__u32 padding;
 	__u64 secret; /* keeps kernel addresses out of what is told */
 };
 

@@ -16,6 +16,8 @@ static __always_inline int sl_is_watched(__u32 family, __u32 type, __u32 protoco
 {
 	__u32 bit = SL_TYPE_OTHER;
 
+	if (family == SL_AF_UNIX)
+		return !sl_config.types || (sl_config.types & SL_TYPE_UNIX);
 	if (!sl_is_inet(family))
 		return 0;
 	if (!sl_config.types)

@@ -7,6 +7,7 @@
 #include "filter.bpf.h"
 #include "read.bpf.h"
 #include "tracked.bpf.h"
+#include "unix_socket.bpf.h"
 
 static __always_inline void sl_received(__u64 cookie, __s32 fd, __u8 how)
 {
@@ -33,9 +34,9 @@ static __always_inline void sl_received_fd(__u32 fd, __u8 how)
 	if (!file)
 		return;
 	sk = sl_probe_sock_of_file(file);
-	if (!sk || !sl_is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
+	if (!sk || !sl_is_watched_sock(sk))
 		return;
-	sl_received(sl_probe_cookie(sk), (__s32)fd, how);
+	sl_received(sl_is_unix(sk) ? sl_unix_number(sk) : sl_probe_cookie(sk), (__s32)fd, how);
 }
 
 /* struct user_msghdr and struct cmsghdr as programs see them. */

@@ -15,6 +15,7 @@
 #include "java_wire.h"
 #include "python_wire.h"
 #include "scope_wire.h"
+#include "unix_table.h"
 #include "wire.h"
 
 const volatile struct sl_config sl_config __weak = {};
@@ -30,9 +31,12 @@ __u64 sl_listeners_known __weak = 0;
  * are watched); refusals are counted. */
 struct sl_target {
 	__u32 asid;
-	__u32 reserved;
+	__u16 swept; /* counts up when many descriptors are closed at once: what was noted of them is void */
+	__u16 shares_files; /* another process has the same descriptor table */
 	__u64 start_ns;
 	__u64 joined_ns; /* it may hold sockets from before; 0 = since the attach, or by fork from one that has been */
+	__u64 parent_files; /* the descriptor table that its own began as a copy of */
+	__u64 forked_ns;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -65,6 +69,47 @@ struct {
 	__type(value, struct sl_socket);
 } sl_sockets __weak SEC(".maps");
 #endif
+
+/* A unix socket, by its number (sl_unix_number): sockets of this family are followed by every kernel in the same way, and no
+ * listener's value is needed. 5 MB; user space asks for less if they are not watched. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct sl_unix_socket);
+} sl_unix __weak SEC(".maps");
+__u32 sl_unix_looks __weak = 0;
+
+/* Which descriptors are unix sockets, where close() can be seen only after the fact. The oldest give way: how they were
+ * closed is then not known. */
+struct sl_unix_fd_key {
+	__u64 files;
+	__u32 fd;
+	__u32 padding;
+};
+struct sl_unix_fd {
+	__u64 number;
+	__u64 sk;
+	__u64 file;
+	__u64 noted_ns;
+	__u64 closed_ns; /* 0 = it is one; children that were forked before go on having it */
+	__u32 asid;
+	__u32 swept;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct sl_unix_fd_key);
+	__type(value, struct sl_unix_fd);
+} sl_unix_fds __weak SEC(".maps");
+
+/* Where iterators put a record together that their stack has no room for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sl_socket_named);
+} sl_names __weak SEC(".maps");
 
 /* Cookies of listeners that have been tracked since they listen: what is accepted from them is tracked. */
 struct {

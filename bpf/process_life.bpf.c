@@ -3,6 +3,7 @@
 #include "emit.bpf.h"
 #include "filter.bpf.h"
 #include "read.bpf.h"
+#include "unix_calls.bpf.h"
 
 /* In the parent, before the child runs for the first time: no socket of the child can be missed. */
 SEC("tp_btf/sched_process_fork")
@@ -18,6 +19,11 @@ int BPF_PROG(sl_sched_process_fork, struct task_struct *parent, struct task_stru
 	if (!target)
 		return 0;
 	fresh.asid = target->asid; /* same layout, same rules */
+	fresh.swept = target->swept;
+	fresh.parent_files = (__u64)parent->files;
+	fresh.forked_ns = bpf_ktime_get_ns();
+	if (child->files == parent->files)
+		fresh.shares_files = target->shares_files = 1;
 	fresh.start_ns = child->start_boottime;
 	fresh.joined_ns = target->joined_ns; /* it holds what its parent holds */
 	if (bpf_map_update_elem(&sl_targets, &tgid, &fresh, BPF_ANY)) {
@@ -51,6 +57,8 @@ int BPF_PROG(sl_sched_process_exec, struct task_struct *task, int old_pid, struc
 	if (!target)
 		return 0;
 	target->asid = asid = sl_new_asid();
+	target->parent_files = 0;
+	target->shares_files = 0;
 	inode = SL_LOAD(binary, file, f_inode);
 	file.inode = SL_LOAD(inode, i_ino);
 	file.device = SL_LOAD(inode, i_sb, s_dev);
@@ -81,6 +89,8 @@ int BPF_PROG(sl_sched_process_exit, struct task_struct *task)
 		target->start_ns = task->group_leader->start_boottime;
 	if (task->signal->live.counter != 0)
 		return 0;
+	if (sl_config.unix_calls & SL_UNIX_CLOSED)
+		sl_unix_leave(target);
 	event = sl_reserve(sizeof(*event));
 	if (!event)
 		return 0;

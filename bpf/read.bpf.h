@@ -6,11 +6,15 @@
 
 #include "maps.bpf.h"
 
+#include "file_references.bpf.h"
+
+#define SL_AF_UNIX 1
 #define SL_AF_INET 2
 #define SL_AF_INET6 10
 #define SL_IPPROTO_TCP 6
 #define SL_IPPROTO_MPTCP 262
 #define SL_PF_EXITING 0x00000004
+#define SL_PF_IO_WORKER 0x00000010
 #define SL_PF_KTHREAD 0x00200000
 #define SL_SOCK_DEAD 0 /* bit in sk_flags, enum sock_flags */
 
@@ -112,6 +116,10 @@ static __always_inline void sl_probe_tuple(struct sl_tuple *tuple, const struct 
 	tuple->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	tuple->type = (__u8)BPF_CORE_READ(sk, sk_type);
 	tuple->protocol = sl_protocol(BPF_CORE_READ(sk, sk_protocol));
+	if (tuple->family == SL_AF_UNIX) {
+		__builtin_memset(tuple, 0, __builtin_offsetof(struct sl_tuple, family));
+		return;
+	}
 	tuple->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	tuple->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	__builtin_memset(tuple->local, 0, sizeof(tuple->local));

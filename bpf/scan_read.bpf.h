@@ -60,31 +60,18 @@ struct {
 struct tcp_sock___mptcp {
 	bool is_mptcp; /* CONFIG_MPTCP */
 } __attribute__((preserve_access_index));
-struct file___count {
-	atomic_long_t f_count; /* until 90ee6ed776c0 (6.13) */
-} __attribute__((preserve_access_index));
 struct callback_head___5 {
 	struct callback_head *next;
 } __attribute__((preserve_access_index));
 struct io_kiocb___task {
 	struct task_struct *task; /* until f03baece0868 (6.13) */
 } __attribute__((preserve_access_index));
+#include "file_references.bpf.h"
 #include "ring_slots.bpf.h"
 
 static __always_inline __u8 sl_protocol(__u32 protocol)
 {
 	return protocol == SL_IPPROTO_MPTCP ? 254 : (__u8)protocol;
-}
-
-/* From 6.13 on the counter holds references - 1, and a dead file a negative number. */
-static __always_inline __u64 sl_file_references(const struct file *file)
-{
-	if (bpf_core_field_exists(file->f_ref)) {
-		__s64 count = BPF_CORE_READ(file, f_ref.refcnt.counter);
-
-		return count < 0 ? 0 : (__u64)count + 1;
-	}
-	return (__u64)BPF_CORE_READ((const struct file___count *)file, f_count.counter);
 }
 
 static __always_inline __u64 sl_request_task(struct io_kiocb *request)

@@ -4,6 +4,7 @@
 #include "filter.bpf.h"
 #include "read.bpf.h"
 #include "tracked.bpf.h"
+#include "unix_calls.bpf.h"
 
 /* Sockets that targets hold from before we came become ours in the first pass. */
 static __always_inline struct sl_socket *sl_tracked(struct sock *sk, int adopt)
@@ -60,10 +61,10 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	struct file *file = ctx->file;
 	struct sl_snapshot_holder holder = {};
 	__u64 word = 0, *close_on_exec;
-	struct sl_socket *socket;
 	struct sl_target *target;
+	struct sl_socket *socket;
+	int adopt = 0, again = 0;
 	struct sock *sk;
-	int adopt = 0;
 	__u32 tgid;
 
 	if (!task || !file)
@@ -76,14 +77,26 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 		target = bpf_map_lookup_elem(&sl_targets, &tgid);
 		adopt = target && target->joined_ns >= sl_adopting_from;
 	}
-	socket = sl_tracked(sk, adopt);
-	if (!socket)
-		return 0;
-	if (adopt && BPF_CORE_READ(sk, __sk_common.skc_state) == SL_TCP_LISTEN) {
-		__u64 key = sl_listener_key(sk), cookie = socket->cookie;
+	if (sl_is_unix(sk)) {
+		holder.cookie = sl_unix_found(sk, adopt, &again);
+		if (!holder.cookie)
+			return 0;
+		if (!again)
+			sl_unix_write_names(ctx->meta->seq, sk, holder.cookie);
+		if (sl_config.unix_calls & SL_UNIX_CLOSED)
+			sl_unix_note_held(task, ctx->fd, file, sk, holder.cookie);
+	} else {
+		socket = sl_tracked(sk, adopt);
+		if (!socket)
+			return 0;
+		holder.cookie = socket->cookie;
+		holder.listener_cookie = socket->listener_cookie;
+		if (adopt && BPF_CORE_READ(sk, __sk_common.skc_state) == SL_TCP_LISTEN) {
+			__u64 key = sl_listener_key(sk), cookie = socket->cookie;
 
-		bpf_map_update_elem(&sl_listeners, &key, &cookie, BPF_ANY);
-		sl_note_listening(sk, SL_TCP_CLOSE, SL_TCP_LISTEN);
+			bpf_map_update_elem(&sl_listeners, &key, &cookie, BPF_ANY);
+			sl_note_listening(sk, SL_TCP_CLOSE, SL_TCP_LISTEN);
+		}
 	}
 	holder.header.size = sizeof(holder);
 	holder.header.type = SL_SNAPSHOT_HOLDER;
@@ -91,8 +104,6 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	holder.header.tgid = tgid;
 	holder.header.tid = task->pid;
 	holder.header.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-	holder.cookie = socket->cookie;
-	holder.listener_cookie = socket->listener_cookie;
 	holder.inode = BPF_CORE_READ(file, f_inode, i_ino);
 	holder.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	holder.fd = ctx->fd;
@@ -106,6 +117,32 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 		sl_fill_bytes(&holder.rx_bytes, &holder.tx_bytes, sk);
 	bpf_probe_read_kernel_str(holder.comm, sizeof(holder.comm), BPF_CORE_READ(task, group_leader)->comm);
 	bpf_seq_write(ctx->meta->seq, &holder, sizeof(holder));
+	return 0;
+}
+
+/* Every unix socket, also those that only a message in flight or a ring holds. Only the reader's network namespace. */
+SEC("iter/unix")
+int sl_iter_unix(struct bpf_iter__unix *ctx)
+{
+	struct sock *sk = (struct sock *)ctx->unix_sk;
+	struct sl_snapshot_socket record = {};
+	int again = 0;
+
+	if (!sk)
+		return 0;
+	record.cookie = sl_unix_found(sk, 0, &again);
+	if (!record.cookie)
+		return 0;
+	if (!again)
+		sl_unix_write_names(ctx->meta->seq, sk, record.cookie);
+	record.header.size = sizeof(record);
+	record.header.type = SL_SNAPSHOT_SOCKET;
+	record.header.ktime_ns = bpf_ktime_get_ns();
+	record.inode = sl_unix_inode(sk);
+	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	record.state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	sl_probe_tuple(&record.tuple, sk);
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }
 

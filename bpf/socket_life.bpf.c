@@ -3,6 +3,7 @@
  * destroyed. socket_trampolines.bpf.c has the preferred hooks for some of it. */
 #include "hand_over.bpf.h"
 #include "socket_life.bpf.h"
+#include "unix_calls.bpf.h"
 
 char sl_license[] SEC("license") __weak = "Dual MIT/GPL";
 
@@ -19,7 +20,7 @@ int sl_sock_create(struct bpf_sock *ctx)
 	if (!socket)
 		return 1;
 	socket->cookie = sl_context_cookie(ctx);
-	sl_created(target, socket, ctx->family, ctx->type, ctx->protocol);
+	sl_created(target, socket->cookie, ctx->family, ctx->type, ctx->protocol, 0);
 	return 1;
 }
 
@@ -31,7 +32,8 @@ int sl_sock_release(struct bpf_sock *ctx)
 
 	if (!socket || socket->released)
 		return 1;
-	sl_closed(socket, sl_context_cookie(ctx), ctx->state);
+	socket->released = 1;
+	sl_closed(sl_context_cookie(ctx), ctx->state);
 	if (ctx->protocol != SL_IPPROTO_TCP)
 		sl_forget_socket(ctx); /* the others have no tcp_destroy_sock */
 	return 1;
@@ -123,6 +125,8 @@ int BPF_PROG(sl_sys_exit, struct pt_regs *regs, long ret)
 		sl_received_message(regs->si);
 	else if (call == 438 && ret >= 0) /* pidfd_getfd: rare, so whoever calls it */
 		sl_received_fd((__u32)ret, SL_RECEIVED_PIDFD);
+	if (sl_config.unix_calls)
+		sl_unix_call(regs, call, ret);
 	return 0;
 }
 

@@ -11,21 +11,23 @@
 #include "stack.bpf.h"
 #include "touch.bpf.h"
 #include "tracked.bpf.h"
+#include "unix_socket.bpf.h"
 
-static __always_inline void sl_created(struct sl_target *target, struct sl_socket *socket, __u32 family, __u32 type,
-				       __u32 protocol)
+static __always_inline void sl_created(struct sl_target *target, __u64 cookie, __u32 family, __u32 type, __u32 protocol,
+				       __u16 flags)
 {
 	struct sl_socket_created *event;
 	__u32 end = 0;
 	__u64 stack;
 
 	stack = sl_user_stack(target->asid, &end);
-	sl_begin_touches(socket->cookie, stack);
+	sl_begin_touches(cookie, stack);
 	event = sl_reserve(sizeof(*event));
 	if (!event)
 		return;
 	sl_fill_header(&event->header, SL_SOCKET_CREATED, sizeof(*event));
-	event->cookie = socket->cookie;
+	event->header.flags = flags;
+	event->cookie = cookie;
 	event->stack = stack;
 	event->stack_end = end;
 	event->netns = sl_current_netns();
@@ -35,21 +37,38 @@ static __always_inline void sl_created(struct sl_target *target, struct sl_socke
 	event->tuple.protocol = sl_protocol(protocol);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	sl_submit(event);
-	sl_tell_goroutine(socket->cookie, target->asid);
+	sl_tell_goroutine(cookie, target->asid);
+}
+
+static __always_inline void sl_tell_closed(__u64 cookie, __u32 state, __u8 how, __u64 stack, __u32 end)
+{
+	struct sl_socket_closed *event;
+
+	sl_end_touches(cookie, how == SL_CLOSE_EXIT);
+	event = sl_reserve(sizeof(*event));
+	if (!event)
+		return;
+	sl_fill_header(&event->header, SL_SOCKET_CLOSED, sizeof(*event));
+	event->cookie = cookie;
+	event->stack = stack;
+	event->stack_end = end;
+	event->how = how;
+	event->state = state;
+	__builtin_memset(event->padding, 0, sizeof(event->padding));
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	sl_submit(event);
 }
 
 /* The last reference to the file is gone; runs in whoever dropped it. */
-static __always_inline void sl_closed(struct sl_socket *socket, __u64 cookie, __u32 state)
+static __always_inline void sl_closed(__u64 cookie, __u32 state)
 {
 	struct task_struct *task = sl_task();
-	struct sl_socket_closed *event;
 	struct sl_target *target;
 	__u64 stack = 0, call;
 	__u8 how = SL_CLOSE_CALL;
 	struct pt_regs *regs;
 	__u32 flags, end = 0;
 
-	socket->released = 1;
 	flags = SL_LOAD(task, flags);
 	if (flags & SL_PF_KTHREAD) {
 		how = SL_CLOSE_ASYNC;
@@ -67,19 +86,7 @@ static __always_inline void sl_closed(struct sl_socket *socket, __u64 cookie, __
 		if (target)
 			stack = sl_user_stack(target->asid, &end);
 	}
-	sl_end_touches(cookie, how == SL_CLOSE_EXIT);
-	event = sl_reserve(sizeof(*event));
-	if (!event)
-		return;
-	sl_fill_header(&event->header, SL_SOCKET_CLOSED, sizeof(*event));
-	event->cookie = cookie;
-	event->stack = stack;
-	event->stack_end = end;
-	event->how = how;
-	event->state = state;
-	__builtin_memset(event->padding, 0, sizeof(event->padding));
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	sl_submit(event);
+	sl_tell_closed(cookie, state, how, stack, end);
 }
 
 /* `fd`: -1 = none, as in a slot of a ring. */
@@ -88,18 +95,21 @@ static __always_inline void sl_accepted_socket(struct sock *listener, struct soc
 	struct sl_socket_accepted *event;
 	struct sl_target *target;
 	__u64 stack, cookie, listener_cookie = 0;
-	__u32 end = 0;
+	__u32 end = 0, is_unix;
 
 	target = sl_current_target();
 	if (!target)
 		return;
 	if (!sl_is_watched_sock(sk))
 		return;
-	cookie = sl_probe_cookie(sk);
+	is_unix = sl_is_unix(sk);
+	cookie = is_unix ? sl_unix_begin(sk) : sl_probe_cookie(sk);
+	if (is_unix && !cookie)
+		return;
 	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
-		listener_cookie = sl_probe_cookie(listener);
+		listener_cookie = is_unix ? sl_unix_number(listener) : sl_probe_cookie(listener);
 	/* Of a process that has just joined: from a listener that is not tracked yet. If it stays open, the iterators find it. */
-	if (target->joined_ns > sl_listeners_known && !bpf_map_lookup_elem(&sl_listening, &listener_cookie))
+	if (!is_unix && target->joined_ns > sl_listeners_known && !bpf_map_lookup_elem(&sl_listening, &listener_cookie))
 		return;
 	stack = sl_user_stack(target->asid, &end);
 	sl_begin_touches(cookie, stack);

@@ -3,18 +3,18 @@
  * exist on every kernel and are refused by some; socket_life.bpf.c has what stands in for them. */
 #include "hand_over.bpf.h"
 #include "socket_life.bpf.h"
+#include "unix_life.bpf.h"
 
-#ifndef SL_SOCKET_HASH
 /* The end of __sock_create(), in the context of the creating task. Not fexit/__sys_socket: io_uring does not come by
- * there, and it knows only a descriptor, from which no socket is found that storage accepts. */
+ * there, and it knows only a descriptor, from which no socket is found that storage accepts. The basic build has
+ * cgroup/sock_create for all but unix sockets, because that makes sure of the cookie. */
 SEC("fentry/security_socket_post_create")
 int BPF_PROG(sl_socket_post_create, struct socket *sock, int family, int type, int protocol, int kern)
 {
 	struct sl_target *target;
-	struct sl_socket *socket;
 	struct sock *sk;
 
-	if (kern || !sl_is_inet(family))
+	if (kern || (!sl_is_inet(family) && family != SL_AF_UNIX))
 		return 0;
 	target = sl_current_target();
 	if (!target)
@@ -22,32 +22,59 @@ int BPF_PROG(sl_socket_post_create, struct socket *sock, int family, int type, i
 	sk = sock->sk;
 	if (!sk || !sl_is_watched(family, type, sk->sk_protocol))
 		return 0;
-	socket = sl_new_socket(sk);
-	if (!socket)
-		return 0;
-	socket->cookie = sl_cookie(sk);
-	sl_created(target, socket, family, type, sk->sk_protocol);
+	if (family == SL_AF_UNIX) {
+		sl_unix_created(target, sk, type);
+	} else {
+#ifndef SL_SOCKET_HASH
+		struct sl_socket *socket = sl_new_socket(sk);
+
+		if (!socket)
+			return 0;
+		socket->cookie = sl_cookie(sk);
+		sl_created(target, socket->cookie, family, type, sk->sk_protocol, 0);
+#endif
+	}
 	return 0;
 }
-#endif
 
 #ifndef SL_SOCKET_HASH
+/* Which of the ways it is that a descriptor comes into the current process; 0 = another one (seccomp's addfd happens in
+ * whatever call was interrupted). By system calls of x86-64. */
+static __always_inline __u8 sl_way_of_receiving(void)
+{
+	struct pt_regs *regs = sl_user_regs();
+
+	if (SL_LOAD(sl_task(), flags) & SL_PF_IO_WORKER)
+		return SL_RECEIVED_MESSAGE;
+	switch (regs ? SL_LOAD(regs, orig_ax) : 0) {
+	case 438: /* pidfd_getfd */
+		return SL_RECEIVED_PIDFD;
+	case 47: /* recvmsg */
+	case 299: /* recvmmsg */
+	case 426: /* io_uring_enter */
+		return SL_RECEIVED_MESSAGE;
+	}
+	return 0;
+}
+
 /* Before a descriptor of another process is installed in this one: SCM_RIGHTS, pidfd_getfd(), seccomp's addfd. */
 SEC("fentry/security_file_receive")
 int BPF_PROG(sl_file_receive, struct file *file)
 {
 	struct socket *sock = bpf_sock_from_file(file);
-	struct pt_regs *regs;
 	struct sock *sk;
+	__u64 number;
+	__u8 how;
 
 	if (!sock)
 		return 0;
 	sk = sock->sk;
-	if (!sk || !sl_find_socket(sk))
+	if (!sk)
 		return 0;
-	regs = sl_user_regs();
-	sl_received(sl_cookie(sk), -1,
-		    regs && SL_LOAD(regs, orig_ax) == 438 ? SL_RECEIVED_PIDFD : SL_RECEIVED_MESSAGE);
+	number = sl_is_unix(sk) ? sl_unix_number(sk) : sl_find_socket(sk) ? sl_cookie(sk) : 0;
+	how = sl_way_of_receiving();
+	if (how)
+		sl_received(number, -1, how);
 	return 0;
 }
 #endif
@@ -71,8 +98,24 @@ int BPF_PROG(sl_inet_release, struct socket *sock)
 	socket = sl_find_socket(sk);
 	if (!socket || socket->released)
 		return 0;
-	sl_closed(socket, sl_cookie(sk), sk->__sk_common.skc_state);
+	socket->released = 1;
+	sl_closed(sl_cookie(sk), sk->__sk_common.skc_state);
 	if (sk->sk_protocol != SL_IPPROTO_TCP)
 		sl_forget_socket(sk); /* the others have no tcp_destroy_sock */
+	return 0;
+}
+
+/* AF_UNIX's of all three kinds, whoever drops the last reference. */
+SEC("fentry/unix_release")
+int BPF_PROG(sl_unix_release, struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	__u64 number;
+
+	if (!sk)
+		return 0;
+	number = sl_unix_number(sk);
+	if (bpf_map_lookup_elem(&sl_unix, &number))
+		sl_unix_closed(number, sk, sk->__sk_common.skc_state);
 	return 0;
 }

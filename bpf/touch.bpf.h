@@ -8,6 +8,7 @@
 #include "filter.bpf.h"
 #include "stack.bpf.h"
 #include "tracked.bpf.h"
+#include "unix_socket.bpf.h"
 
 #define SL_EAGAIN 11
 
@@ -43,10 +44,16 @@ static __always_inline void sl_touched(struct sock *sk, __s32 result, __u8 what)
 	asid = target->asid;
 	if (waits && !bpf_map_lookup_elem(&sl_gos, &asid))
 		return;
-	socket = sl_find_socket(sk);
-	if (!socket || socket->released)
-		return;
-	cookie = sl_cookie(sk);
+	if (sl_is_unix(sk)) {
+		cookie = sl_unix_number(sk);
+		if (!bpf_map_lookup_elem(&sl_unix, &cookie))
+			return;
+	} else {
+		socket = sl_find_socket(sk);
+		if (!socket || socket->released)
+			return;
+		cookie = sl_cookie(sk);
+	}
 	touch = bpf_map_lookup_elem(&sl_touches, &cookie);
 	if (!touch)
 		return;

@@ -20,15 +20,17 @@ static __always_inline __u64 sl_address(const void *sk)
 
 /* What a socket is called: its cookie. An accepted MPTCP socket has its listener's cookie (net/mptcp/protocol.c copies it),
  * so these have numbers of our own, of 53 bits: JSON readers know no larger ones, and cookies stay below 2^52. */
-static __always_inline __u64 sl_identity(__u64 cookie, __u32 protocol, const void *sk)
+static __always_inline __u64 sl_own_number(__u64 seed, const void *sk)
 {
-	__u64 mixed;
+	__u64 mixed = (seed ^ sl_config.secret) * 0x9E3779B97F4A7C15ull;
 
-	if (protocol != SL_IPPROTO_MPTCP || !cookie)
-		return cookie;
-	mixed = (cookie ^ sl_config.secret) * 0x9E3779B97F4A7C15ull;
 	mixed = ((mixed ^ (mixed >> 29)) + sl_address(sk)) * 0x9E3779B97F4A7C15ull;
 	return (1ull << 52) | (mixed >> 12);
+}
+
+static __always_inline __u64 sl_identity(__u64 cookie, __u32 protocol, const void *sk)
+{
+	return protocol != SL_IPPROTO_MPTCP || !cookie ? cookie : sl_own_number(cookie, sk);
 }
 
 /* Of a socket that was found by probe reads; 0 = nobody has asked for its cookie yet. */

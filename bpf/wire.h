@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define SL_WIRE_VERSION 5
+#define SL_WIRE_VERSION 6
 #define SL_COMM_LEN 16
 #define SL_MAX_FRAMES 127
 #define SL_MAX_ANCESTORS 10
@@ -35,6 +35,7 @@
 #define SL_SOCKET_GOROUTINE 12
 #define SL_GOROUTINE_ANCESTORS 13
 #define SL_SOCKET_WAITED 14
+#define SL_SOCKET_NAMED 15
 #define SL_STACK_SEEN 20
 #define SL_STACK_MISSED 21
 #define SL_SNAPSHOT_SOCKET 30
@@ -51,10 +52,14 @@
 #define SL_CLOSE_EXIT 2 /* the kernel, while the last task of the process exits */
 #define SL_CLOSE_EXEC 3 /* close-on-exec */
 #define SL_CLOSE_ASYNC 4 /* a kernel thread: io_uring teardown, delayed fput, unix garbage collection */
+#define SL_CLOSE_UNSEEN 5 /* no hook saw it: the kernel's table has it no more (user space) */
 
 /* How a process got a descriptor that another one had (sl_descriptor_received.how). */
 #define SL_RECEIVED_MESSAGE 1 /* SCM_RIGHTS */
 #define SL_RECEIVED_PIDFD 2 /* pidfd_getfd(2) */
+
+/* sl_socket_created.header.flags */
+#define SL_CREATED_IN_PAIR 1 /* socketpair() */
 
 /* sl_process_forked.header.flags */
 #define SL_FORK_SHARES_FILES 1 /* CLONE_FILES: one descriptor table for both */
@@ -377,6 +382,7 @@ struct sl_session_mark {
 };
 
 #include "counter_numbers.h"
+#include "unix_wire.h"
 #include "wire_sizes.h"
 
 #endif /* SOCKLEAK_WIRE_H */

@@ -29,6 +29,7 @@ SL_ASSERT_SIZE(sl_socket_goroutine, 64);
 SL_ASSERT_SIZE(sl_ancestor, 16);
 SL_ASSERT_SIZE(sl_goroutine_ancestors, 208);
 SL_ASSERT_SIZE(sl_socket_waited, 48);
+SL_ASSERT_SIZE(sl_socket_named, 272);
 SL_ASSERT_SIZE(sl_stack_seen, 1064);
 SL_ASSERT_SIZE(sl_stack_missed, 1104);
 SL_ASSERT_SIZE(sl_snapshot_socket, 112);

@@ -40,7 +40,7 @@ _sockleak() {
       return
       ;;
     -t | --type)
-      mapfile -t COMPREPLY < <(compgen -W "tcp udp mptcp sctp raw icmp" -- "$cur")
+      mapfile -t COMPREPLY < <(compgen -W "tcp udp mptcp sctp raw icmp unix" -- "$cur")
       return
       ;;
     --format)

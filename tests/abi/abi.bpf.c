@@ -7,6 +7,7 @@
 #include "java_wire.h"
 #include "python_wire.h"
 #include "scope_wire.h"
+#include "unix_table.h"
 #include "wire.h"
 
 #include "layout.h"

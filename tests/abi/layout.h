@@ -49,6 +49,10 @@
     MEMBER(sl_goroutine_ancestors, padding) MEMBER(sl_goroutine_ancestors, ancestors)                         \
   STRUCT(sl_socket_waited)                                                                                    \
     MEMBER(sl_socket_waited, header) MEMBER(sl_socket_waited, cookie) MEMBER(sl_socket_waited, stack)         \
+  STRUCT(sl_socket_named)                                                                                     \
+    MEMBER(sl_socket_named, header) MEMBER(sl_socket_named, cookie) MEMBER(sl_socket_named, peer)             \
+    MEMBER(sl_socket_named, length) MEMBER(sl_socket_named, peer_length) MEMBER(sl_socket_named, padding)     \
+    MEMBER(sl_socket_named, path) MEMBER(sl_socket_named, peer_path)                                          \
   STRUCT(sl_socket_destroyed)                                                                                 \
     MEMBER(sl_socket_destroyed, header) MEMBER(sl_socket_destroyed, cookie)                                   \
   STRUCT(sl_process_forked)                                                                                   \
@@ -98,11 +102,14 @@
     MEMBER(sl_snapshot_limit, comm)                                                                           \
   STRUCT(sl_session_mark)                                                                                     \
     MEMBER(sl_session_mark, header) MEMBER(sl_session_mark, status) MEMBER(sl_session_mark, padding)          \
+  STRUCT(sl_unix_socket)                                                                                      \
+    MEMBER(sl_unix_socket, born_ns) MEMBER(sl_unix_socket, netns) MEMBER(sl_unix_socket, look)                \
+    MEMBER(sl_unix_socket, leaving) MEMBER(sl_unix_socket, descriptors)                                       \
   STRUCT(sl_config)                                                                                           \
     MEMBER(sl_config, follow_children) MEMBER(sl_config, copy_stacks) MEMBER(sl_config, cpus)                 \
     MEMBER(sl_config, event_ring_bytes) MEMBER(sl_config, scope) MEMBER(sl_config, own_tgid)                  \
     MEMBER(sl_config, cgroup_level) MEMBER(sl_config, types) MEMBER(sl_config, cgroup_id)                     \
-    MEMBER(sl_config, secret)                                                                                 \
+    MEMBER(sl_config, unix_calls) MEMBER(sl_config, padding) MEMBER(sl_config, secret)                        \
   STRUCT(sl_go)                                                                                               \
     MEMBER(sl_go, g_from_fs) MEMBER(sl_go, g_m) MEMBER(sl_go, m_curg) MEMBER(sl_go, goid)                     \
     MEMBER(sl_go, gopc) MEMBER(sl_go, has_parent) MEMBER(sl_go, padding)                                      \

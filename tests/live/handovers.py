@@ -101,6 +101,9 @@ class HandOvers(unittest.TestCase):
     def test_taken_with_pidfd_getfd(self):
         self.assert_clean("pidfd_getfd")
 
+    def test_put_there_by_another_process_is_a_way_that_is_not_seen(self):
+        self.assert_clean("addfd")
+
     def test_descriptor_tables(self):
         for scenario in ("unshared_table", "shared_table", "zombie_leader"):
             self.assert_clean(scenario)

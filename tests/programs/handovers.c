@@ -414,6 +414,7 @@ static const struct scenario {
     {"mapping", play_mapping},
     {"emfile", play_emfile},
     {"invisible", play_invisible},
+    {"addfd", play_addfd},
 };
 
 static void print_truth(const char* scenario) {

@@ -56,5 +56,6 @@ void play_blocked_call(void);
 void play_mapping(void);
 void play_emfile(void);
 void play_invisible(void);
+void play_addfd(void);
 
 #endif

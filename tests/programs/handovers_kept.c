@@ -1,15 +1,20 @@
 // Sockets that something else than a descriptor keeps, or that nobody can see: io_uring, blocked calls, mappings, accept
-// queues, broken connections.
+// queues, broken connections. And one that another process puts into this one.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/io_uring.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -160,4 +165,40 @@ void play_invisible(void) {
   told = tell(unused);
   told->rule = "invisible";
   held_here(told, unused, "");
+}
+
+// The child's getppid() is answered by its parent, which on this occasion gives it a descriptor.
+static void be_supervised(int unused) {
+  (void)unused;
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) err(70, "PR_SET_NO_NEW_PRIVS");
+  story->place = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+  step();
+  syscall(SYS_getppid);
+  step();
+}
+
+void play_addfd(void) {
+  const pid_t ward = child(be_supervised, -1);
+  await(1);
+  if (story->place < 0) exit(77);
+  const int supervisor = (int)syscall(SYS_pidfd_getfd, (int)syscall(SYS_pidfd_open, ward, 0), (int)story->place, 0);
+  const int fd = connection(0);
+  struct told* told = tell(fd);
+  held_here(told, fd, "");
+  struct seccomp_notif asked = {0};
+  if (supervisor < 0 || ioctl(supervisor, SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) err(70, "seccomp");
+  struct seccomp_notif_addfd given = {.id = asked.id, .srcfd = (unsigned)fd};
+  const int place = ioctl(supervisor, SECCOMP_IOCTL_NOTIF_ADDFD, &given);
+  if (place < 0) exit(errno == EINVAL ? 77 : 70);  // since 5.9
+  struct seccomp_notif_resp answer = {.id = asked.id};
+  if (ioctl(supervisor, SECCOMP_IOCTL_NOTIF_SEND, &answer) != 0) err(70, "seccomp");
+  await(1);
+  held(told, ward, ward, place, "fd", "unknown");
 }

@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #ifndef IPPROTO_MPTCP
@@ -138,6 +139,28 @@ static int ping6_socket(void) {
 static int sctp_socket(void) {
   return AT(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP));
 }
+/// Abstract names are of the network namespace.
+static struct sockaddr_un unix_name(void) { return (struct sockaddr_un){.sun_family = AF_UNIX, .sun_path = "\0kinds"}; }
+enum { kUnixNameLength = sizeof(sa_family_t) + sizeof "\0kinds" - 1 };
+static int unix_server = -1;
+
+static int unix_listen(void) {
+  const int fd = AT(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const struct sockaddr_un name = unix_name();
+  if (unix_server >= 0) return fd;
+  must(bind(fd, (const struct sockaddr*)&name, kUnixNameLength), "bind");
+  must(listen(unix_server = fd, 8), "listen");
+  return fd;
+}
+static int unix_connect(void) {
+  const int fd = AT(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const struct sockaddr_un name = unix_name();
+  must(connect(fd, (const struct sockaddr*)&name, kUnixNameLength), "connect");
+  return fd;
+}
+static int unix_accept(void) {
+  return AT(accept4(unix_server, NULL, NULL, SOCK_CLOEXEC));
+}
 static int unix_stream(void) {
   return AT(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 }
@@ -160,7 +183,7 @@ static int unix_pair(void) {
 static const struct kind {
   const char* name;
   int (*make)(void);
-  const char *protocol, *origin, *state;  // of the one that stays; protocol NULL = is not followed
+  const char *protocol, *origin, *state;  // of the one that stays
 } kKinds[] = {
     {"tcp-listener", tcp_listen, "tcp", "socket", "LISTEN"},
     {"tcp-client", tcp_connect, "tcp", "connect", "ESTABLISHED"},
@@ -183,11 +206,30 @@ static const struct kind {
     {"ping", ping_socket, "icmp", "socket", "CLOSE"},
     {"ping6", ping6_socket, "icmp", "socket", "CLOSE"},
     {"sctp", sctp_socket, "sctp", "socket", "CLOSE"},
-    {"unix-stream", unix_stream, NULL, "socket", ""},
-    {"unix-dgram", unix_dgram, NULL, "socket", ""},
-    {"unix-seqpacket", unix_seqpacket, NULL, "socket", ""},
-    {"unix-pair", unix_pair, NULL, "socketpair", ""},
+    {"unix-stream", unix_stream, "unix", "socket", "CLOSE"},
+    {"unix-dgram", unix_dgram, "unix", "socket", "CLOSE"},
+    {"unix-seqpacket", unix_seqpacket, "unix", "socket", "CLOSE"},
+    {"unix-pair", unix_pair, "unix", "socketpair", "ESTABLISHED"},
+    {"unix-listener", unix_listen, "unix", "socket", "LISTEN"},
+    {"unix-client", unix_connect, "unix", "socket", "ESTABLISHED"},
+    {"unix-accepted", unix_accept, "unix", "accept", "ESTABLISHED"},
 };
+
+static const struct unix_kind {
+  const char *name, *type, *path, *peer_path;
+} kUnixKinds[] = {
+    {"unix-stream", "stream", "", ""},        {"unix-dgram", "dgram", "", ""},
+    {"unix-seqpacket", "seqpacket", "", ""},  {"unix-pair", "stream", "", ""},
+    {"unix-listener", "stream", "@kinds", ""}, {"unix-client", "stream", "", "@kinds"},
+    {"unix-accepted", "stream", "@kinds", ""},
+};
+
+static void print_unix_facts(FILE* out, const char* name) {
+  for (const struct unix_kind* kind = kUnixKinds; kind < kUnixKinds + sizeof kUnixKinds / sizeof *kUnixKinds; ++kind) {
+    if (strcmp(kind->name, name) == 0)
+      fprintf(out, ",\"type\":\"%s\",\"path\":\"%s\",\"peer_path\":\"%s\"", kind->type, kind->path, kind->peer_path);
+  }
+}
 
 static void write_file(const char* path, const char* text) {
   const int fd = must(open(path, O_WRONLY | O_CLOEXEC), path);
@@ -215,8 +257,9 @@ static void make_all(FILE* out) {
     static volatile int two = 2;  // one place that calls, so that both have one stack
     for (int i = 0; i < two; ++i) fds[i] = kind->make();
     const int fd = fds[0], sibling = fds[1];
-    fprintf(out, "%s\n{\"kind\":\"%s\",\"protocol\":\"%s\",\"origin\":\"%s\",\"state\":\"%s\"", separator, kind->name,
-            kind->protocol ? kind->protocol : "", kind->origin, kind->state);
+    fprintf(out, "%s\n{\"kind\":\"%s\",\"protocol\":\"%s\",\"origin\":\"%s\",\"state\":\"%s\"", separator, kind->name, kind->protocol,
+            kind->origin, kind->state);
+    print_unix_facts(out, kind->name);
     separator = ",";
     if (fd < 0) {
       fprintf(out, ",\"cannot\":\"%s\"}", strerror(errno));

@@ -8,6 +8,7 @@
 namespace sockleak::test {
 namespace {
 
+constexpr std::uint16_t kAfUnix = 1;
 constexpr std::uint16_t kAfInet = 2;
 constexpr std::uint8_t kStream = 1;
 constexpr std::uint8_t kDatagram = 2;
@@ -54,13 +55,45 @@ EventBuilder& EventBuilder::stack(std::uint64_t hash, const std::vector<std::uin
 }
 
 EventBuilder& EventBuilder::creates(const Actor& who, std::uint64_t cookie, std::uint64_t stack, Protocol protocol) {
+  return created(who, cookie, stack, protocol, 0);
+}
+
+EventBuilder& EventBuilder::pairs(const Actor& who, std::uint64_t first, std::uint64_t second, std::uint64_t stack) {
+  for (const std::uint64_t cookie : {first, second}) {
+    created(who, cookie, stack, Protocol::kUnix, SL_CREATED_IN_PAIR);
+    sockets_[cookie].state = TcpState::kEstablished;
+  }
+  return *this;
+}
+
+EventBuilder& EventBuilder::named(std::uint64_t cookie, const std::string& path, const std::string& peer_path,
+                                  std::uint64_t peer) {
+  sl_socket_named wire{};
+  wire.cookie = cookie;
+  wire.peer = peer;
+  wire.length = static_cast<std::uint8_t>(path.copy(wire.path, sizeof(wire.path)));
+  wire.peer_length = static_cast<std::uint8_t>(peer_path.copy(wire.peer_path, sizeof(wire.peer_path)));
+  return record(SL_SOCKET_NAMED, wire);
+}
+
+EventBuilder& EventBuilder::found_gone(std::uint64_t cookie) {
+  sockets_.erase(cookie);
+  sl_socket_closed wire{};
+  wire.cookie = cookie;
+  wire.how = SL_CLOSE_UNSEEN;
+  return record(SL_SOCKET_CLOSED, wire);
+}
+
+EventBuilder& EventBuilder::created(const Actor& who, std::uint64_t cookie, std::uint64_t stack, Protocol protocol,
+                                    std::uint16_t flags) {
   Socket& socket = sockets_[cookie];
-  socket.tuple.family = kAfInet;
-  socket.tuple.protocol = static_cast<std::uint8_t>(protocol);
+  socket.tuple.family = protocol == Protocol::kUnix ? kAfUnix : kAfInet;
+  socket.tuple.protocol = protocol == Protocol::kUnix ? std::uint8_t{0} : static_cast<std::uint8_t>(protocol);
   socket.tuple.type = protocol == Protocol::kUdp ? kDatagram : kStream;
   hold(socket, who);
   sl_socket_created wire{};
   wire.header = header_of(who);
+  wire.header.flags = flags;
   wire.cookie = cookie;
   wire.stack = stack;
   wire.netns = kNetns;

@@ -44,6 +44,10 @@ class EventBuilder {
   // Births. A stack of 0 means that none could be walked.
   EventBuilder& creates(const Actor& who, std::uint64_t cookie, std::uint64_t stack = 0,
                         Protocol protocol = Protocol::kTcp);
+  EventBuilder& pairs(const Actor& who, std::uint64_t first, std::uint64_t second, std::uint64_t stack = 0);  // socketpair()
+  /// A unix socket, as the kernel has its names: an abstract path begins with a zero byte.
+  EventBuilder& named(std::uint64_t cookie, const std::string& path, const std::string& peer_path = {},
+                      std::uint64_t peer = 0);
   EventBuilder& connects(std::uint64_t cookie, std::uint16_t port = 5432);
   EventBuilder& opens(const Actor& who, std::uint64_t cookie, std::uint64_t stack = 0);  // creates and connects
   EventBuilder& listens(std::uint64_t cookie, std::uint16_t port = 80);
@@ -74,6 +78,7 @@ class EventBuilder {
   /// One holder lets go; the last one closes the socket.
   EventBuilder& closes(const Actor& who, std::uint64_t cookie, std::uint64_t stack = 0, CloseHow how = CloseHow::kCall);
   EventBuilder& destroyed(std::uint64_t cookie);
+  EventBuilder& found_gone(std::uint64_t cookie);  // a unix socket whose close no hook saw
   /// The exit, and the closes of all that only this process held.
   EventBuilder& exits(const Actor& who, std::int32_t wait_status = 0);
   EventBuilder& freed(const Actor& who);
@@ -117,6 +122,8 @@ class EventBuilder {
 
   EventBuilder& bytes(const void* data, std::size_t size);
   static sl_header header_of(const Actor& who);
+  EventBuilder& created(const Actor& who, std::uint64_t cookie, std::uint64_t stack, Protocol protocol,
+                        std::uint16_t flags);
   EventBuilder& forked(const Actor& parent, const Actor& child, std::uint16_t flags);
   void hold(Socket& socket, const Actor& who);
   void connected_tuple(Socket& socket, std::uint16_t local_port, std::uint16_t remote_port);

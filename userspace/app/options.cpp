@@ -68,7 +68,7 @@ void add_target(CLI::App& app, RawOptions& raw) {
       ->group("Target");
   app.add_flag("-a,--all", raw.all, "Trace every process")->group("Target");
   app.add_option("--user", raw.user, "Run the command as this user")->type_name("NAME")->group("Target");
-  app.add_option("-t,--type", raw.types, "Only these sockets: tcp udp mptcp sctp raw icmp")
+  app.add_option("-t,--type", raw.types, "Only these sockets: tcp udp mptcp sctp raw icmp unix")
       ->type_name("TYPE[,TYPE...]")
       ->group("Target")
       ->allow_extra_args(false);

@@ -50,18 +50,15 @@ constexpr unsigned kGoAncestors = 10;         // SL_MAX_ANCESTORS: more are not 
 }
 
 [[nodiscard]] Result<std::vector<Protocol>> types_of(const std::vector<std::string>& lists) {
-  constexpr std::array kKnown{Protocol::kTcp,  Protocol::kUdp, Protocol::kMptcp,
-                              Protocol::kSctp, Protocol::kRaw, Protocol::kIcmp};
+  constexpr std::array kKnown{Protocol::kTcp, Protocol::kUdp,  Protocol::kMptcp, Protocol::kSctp,
+                              Protocol::kRaw, Protocol::kIcmp, Protocol::kUnix};
   std::vector<Protocol> types;
   for (const std::string& list : lists) {
     std::string_view rest = list;
     while (true) {
       const std::string_view name = rest.substr(0, rest.find(','));
       const auto known = std::find_if(kKnown.begin(), kKnown.end(), [name](Protocol type) { return to_string(type) == name; });
-      if (name == "unix") {
-        return usage("unix sockets are not followed", "the hooks that every kernel has do not tell of their close");
-      }
-      if (known == kKnown.end()) return usage(quote(name) + " is no type of socket", "tcp, udp, mptcp, sctp, raw or icmp");
+      if (known == kKnown.end()) return usage(quote(name) + " is no type of socket", "tcp, udp, mptcp, sctp, raw, icmp or unix");
       types.push_back(*known);
       if (name.size() == rest.size()) break;
       rest.remove_prefix(name.size() + 1);

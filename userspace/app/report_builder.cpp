@@ -140,10 +140,13 @@ class ReportBuilder {
     add_goroutine_facts(out, finding.listeners.empty() ? sockets : finding.listeners, in_.tracker,
                         [this](StackId id) { return stack(id); });
     std::map<Endpoint, std::uint64_t> peers;
+    std::map<std::string, std::uint64_t> paths;
     for (const SocketRecord& socket : sockets) {
       ++out.states[to_string(socket.state)];
       if (socket.addresses.remote.port != 0) ++peers[peer_of(socket)];
+      if (std::string path = path_of(socket); !path.empty()) ++paths[std::move(path)];
     }
+    out.paths = by_count(paths);
     out.peers = by_count(peers);
     out.creators = creators(finding.listeners.empty() ? sockets : finding.listeners);
     out.closed_at = closes(finding.closed_at);
@@ -152,9 +155,22 @@ class ReportBuilder {
     if (sockets.size() > kShownSockets) sockets.resize(kShownSockets);
     for (SocketRecord& socket : sockets) {
       const double age = seconds(now_ - socket.created);
-      out.sockets.push_back({std::move(socket), age});
+      std::optional<UnixName> name = name_of(socket);
+      out.sockets.push_back({std::move(socket), age, std::move(name)});
     }
     return out;
+  }
+
+  [[nodiscard]] std::optional<UnixName> name_of(const SocketRecord& socket) const {
+    const UnixName* name = in_.tracker.unix_name(socket.id);
+    return name == nullptr ? std::nullopt : std::optional(*name);
+  }
+
+  /// Where a unix socket is to be found: servers are known by their own path, clients by what they are connected to.
+  [[nodiscard]] std::string path_of(const SocketRecord& socket) const {
+    const UnixName* name = in_.tracker.unix_name(socket.id);
+    if (name == nullptr) return {};
+    return name->path.empty() ? name->peer_path : name->path;
   }
 
   /// Clients connect from a new port each time, which tells nothing.
@@ -290,7 +306,7 @@ class ReportBuilder {
 
   /// A copy that knows how each holder came by it.
   [[nodiscard]] ReportSocket shown(const SocketRecord& socket) const {
-    ReportSocket out{socket, seconds(now_ - socket.created)};
+    ReportSocket out{socket, seconds(now_ - socket.created), name_of(socket)};
     for (Holder& holder : out.record.holders) {
       holder.handed_over = hand_over_to(holder.process, socket, in_.tracker.processes());
     }

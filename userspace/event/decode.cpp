@@ -54,7 +54,7 @@ template <std::size_t kSize>
 }
 
 [[nodiscard]] CloseHow how_of(std::uint8_t how) {
-  return how >= SL_CLOSE_CALL && how <= SL_CLOSE_ASYNC ? static_cast<CloseHow>(how) : CloseHow::kAsync;
+  return how >= SL_CLOSE_CALL && how <= SL_CLOSE_UNSEEN ? static_cast<CloseHow>(how) : CloseHow::kAsync;
 }
 
 /// Before version 3 descriptors were the only holders, and said nothing.
@@ -82,6 +82,7 @@ template <std::size_t kSize>
 /// The protocol number means something in the internet families only: socket(AF_UNIX, type, 1) is no ICMP socket.
 /// A raw socket's number is the protocol it sniffs, not the one it speaks.
 [[nodiscard]] Protocol protocol_of(const sl_tuple& tuple) {
+  if (tuple.family == kAfUnix) return Protocol::kUnix;
   if (tuple.family != kAfInet && tuple.family != kAfInet6) return Protocol::kNone;
   if (tuple.protocol == kIpprotoIcmpV6) return Protocol::kIcmp;
   const auto protocol = static_cast<Protocol>(tuple.protocol);
@@ -99,6 +100,18 @@ template <std::size_t kSize>
   }
 }
 
+[[nodiscard]] SocketType type_of(std::uint8_t type) {
+  switch (const auto known = static_cast<SocketType>(type)) {
+    case SocketType::kStream:
+    case SocketType::kDatagram:
+    case SocketType::kRaw:
+    case SocketType::kSeqpacket:
+      return known;
+    default:
+      return SocketType::kUnknown;
+  }
+}
+
 [[nodiscard]] Endpoint endpoint_of(Family family, const std::uint8_t (&address)[16], std::uint16_t port) {
   Endpoint endpoint;
   endpoint.family = family;
@@ -112,7 +125,16 @@ template <std::size_t kSize>
 [[nodiscard]] Addresses addresses_of(const sl_tuple& tuple) {
   const Family family = family_of(tuple.family);
   return {endpoint_of(family, tuple.local, tuple.local_port), endpoint_of(family, tuple.remote, tuple.remote_port),
-          protocol_of(tuple)};
+          protocol_of(tuple), type_of(tuple.type)};
+}
+
+/// An abstract path begins with a zero byte, any other one ends with the first.
+[[nodiscard]] std::string path_of(const char (&path)[SL_UNIX_PATH], std::uint8_t length) {
+  std::string text(path, std::min<std::size_t>(length, SL_UNIX_PATH));
+  if (text.empty()) return text;
+  if (text.front() != '\0') return text.substr(0, text.find('\0'));
+  text.front() = '@';
+  return text;
 }
 
 Event to_event(const sl_socket_created& w) {
@@ -123,7 +145,16 @@ Event to_event(const sl_socket_created& w) {
                        .stack = StackHash{w.stack},
                        .stack_end = walk_end_of(w.stack_end),
                        .netns = NetnsId{w.netns},
-                       .addresses = addresses_of(w.tuple)};
+                       .addresses = addresses_of(w.tuple),
+                       .in_pair = (w.header.flags & SL_CREATED_IN_PAIR) != 0};
+}
+
+Event to_event(const sl_socket_named& w) {
+  return SocketNamed{.time = time_of(w.header),
+                     .socket = SocketId{w.cookie},
+                     .peer = SocketId{w.peer},
+                     .path = path_of(w.path, w.length),
+                     .peer_path = path_of(w.peer_path, w.peer_length)};
 }
 
 Event to_event(const sl_socket_accepted& w) {
@@ -324,6 +355,8 @@ Decoded decode(std::span<const std::byte> record) {
       return read<sl_goroutine_ancestors>(record);
     case SL_SOCKET_WAITED:
       return read<sl_socket_waited>(record);
+    case SL_SOCKET_NAMED:
+      return read<sl_socket_named>(record);
     case SL_SOCKET_DESTROYED:
       return read<sl_socket_destroyed>(record);
     case SL_PROCESS_FORKED:

@@ -49,12 +49,30 @@ const char* to_string(Protocol protocol) {
       return "udp";
     case Protocol::kSctp:
       return "sctp";
+    case Protocol::kUnix:
+      return "unix";
     case Protocol::kMptcp:
       return "mptcp";
     case Protocol::kRaw:
       return "raw";
   }
   return "none";
+}
+
+const char* to_string(SocketType type) {
+  switch (type) {
+    case SocketType::kUnknown:
+      return "";
+    case SocketType::kStream:
+      return "stream";
+    case SocketType::kDatagram:
+      return "dgram";
+    case SocketType::kRaw:
+      return "raw";
+    case SocketType::kSeqpacket:
+      return "seqpacket";
+  }
+  return "";
 }
 
 const char* to_string(CloseHow how) {
@@ -67,6 +85,8 @@ const char* to_string(CloseHow how) {
       return "exec";
     case CloseHow::kAsync:
       return "async";
+    case CloseHow::kUnseen:
+      return "unseen";
   }
   return "async";
 }

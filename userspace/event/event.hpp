@@ -17,7 +17,12 @@ namespace sockleak {
 
 enum class Family : std::uint16_t { kUnspecified = 0, kUnix = 1, kInet = 2, kInet6 = 10 };
 
-enum class Protocol : std::uint8_t { kNone = 0, kIcmp = 1, kTcp = 6, kUdp = 17, kSctp = 132, kMptcp = 254, kRaw = 255 };
+enum class Protocol : std::uint8_t {
+  kNone = 0, kIcmp = 1, kTcp = 6, kUdp = 17, kSctp = 132, kUnix = 253, kMptcp = 254, kRaw = 255
+};
+
+/// Numbers as in linux/net.h.
+enum class SocketType : std::uint8_t { kUnknown = 0, kStream = 1, kDatagram = 2, kRaw = 3, kSeqpacket = 5 };
 
 /// Numbers as in the kernel's include/net/tcp_states.h.
 enum class TcpState : std::uint8_t {
@@ -26,6 +31,7 @@ enum class TcpState : std::uint8_t {
 };
 [[nodiscard]] const char* to_string(TcpState state);  // "CLOSE_WAIT"
 [[nodiscard]] const char* to_string(Protocol protocol);  // "tcp"
+[[nodiscard]] const char* to_string(SocketType type);  // "stream"; "" = not known
 
 struct Endpoint {
   Family family = Family::kUnspecified;
@@ -42,6 +48,7 @@ struct Addresses {
   Endpoint local;
   Endpoint remote;
   Protocol protocol = Protocol::kNone;
+  SocketType type = SocketType::kUnknown;
 };
 
 /// The task that ran when the event happened. Softirq events have pid 0: the task is then meaningless.
@@ -50,8 +57,9 @@ struct Task {
   Pid tid;
 };
 
-enum class CloseHow : std::uint8_t { kCall = 1, kExit, kExec, kAsync };
-[[nodiscard]] const char* to_string(CloseHow how);  // "close" | "exit" | "exec" | "async"
+/// kUnseen: a snapshot found it gone; who closed it, where and when is not known.
+enum class CloseHow : std::uint8_t { kCall = 1, kExit, kExec, kAsync, kUnseen };
+[[nodiscard]] const char* to_string(CloseHow how);  // "close" | "exit" | "exec" | "async" | "unseen"
 
 /// How a process got a descriptor that another one had.
 enum class Received : std::uint8_t { kMessage = 1, kPidfd };
@@ -63,6 +71,7 @@ struct SocketCreated {
   KernelTime time; Task task; std::string comm;
   SocketId socket; StackHash stack; WalkEnd stack_end;
   NetnsId netns; Addresses addresses;
+  bool in_pair = false;  // by socketpair()
 };
 struct SocketAccepted {
   KernelTime time; Task task; std::string comm;
@@ -98,6 +107,9 @@ struct GoroutineAncestors {
 
 /// Go, when the end of its process closes the socket: where it was waited for, with nothing read or written since.
 struct SocketWaited { KernelTime time; SocketId socket; StackHash stack; };
+
+/// A unix socket: what it is bound to and what it is connected to. An abstract path begins with '@'.
+struct SocketNamed { KernelTime time; SocketId socket; SocketId peer; std::string path; std::string peer_path; };
 
 struct SocketDestroyed { KernelTime time; SocketId socket; };
 
@@ -135,6 +147,6 @@ struct SnapshotLimit { KernelTime time; Pid pid; std::string comm; std::uint64_t
 using Event = std::variant<SessionBegan, CommandEnded, SocketCreated, SocketAccepted, StateChanged, SocketClosed,
                            SocketDestroyed, ProcessForked, ProcessExeced, ProcessExited, ProcessFreed, SnapshotBegan,
                            DescriptorReceived, SnapshotSocket, SnapshotHolder, SnapshotEnded, SnapshotCause, SnapshotLimit,
-                           SocketTouched, SocketGoroutine, GoroutineAncestors, SocketWaited>;
+                           SocketTouched, SocketGoroutine, GoroutineAncestors, SocketWaited, SocketNamed>;
 
 }  // namespace sockleak

@@ -26,11 +26,17 @@ constexpr double kMost = 0.9;
   return rises;
 }
 
+[[nodiscard]] bool closed_unseen(const Site& site) {
+  return std::any_of(site.close_paths.begin(), site.close_paths.end(),
+                     [](const auto& path) { return path.first.how == CloseHow::kUnseen; });
+}
+
 class GrowthRule final : public Rule {
  public:
   [[nodiscard]] std::optional<Accusation> inspect(const SiteView& view, const JudgeOptions& options) const override {
     // Sockets from before we came are found one by one: their number rises with what we see, not with what is opened.
     if (view.key.origin == Origin::kBeforeAttach) return std::nullopt;
+    if (closed_unseen(view.site)) return std::nullopt;  // nobody knows when: the minima are too high
     const auto minima = view.site.live_minima.ended(view.now);
     const std::size_t rises = rising_windows(minima);
     if (rises == 0 || rises < options.growth_windows) return std::nullopt;

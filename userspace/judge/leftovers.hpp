@@ -13,7 +13,7 @@ namespace sockleak {
 [[nodiscard]] std::optional<HandOver> left_over(const SocketRecord& socket, const Tracker& tracker);
 
 /// How likely a leftover that was handed over so is a mistake.
-[[nodiscard]] double leftover_confidence(HandOver how);
+[[nodiscard]] double leftover_confidence(HandOver how, Protocol protocol);
 
 /// Those that the last snapshot found open and that are as sure as a leak must be, oldest first. Borrowed.
 [[nodiscard]] std::vector<const SocketRecord*> sure_leftovers(const Tracker& tracker, const JudgeOptions& options);

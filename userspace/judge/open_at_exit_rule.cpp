@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/text.hpp"
-#include "judge/rule.hpp"
+#include "judge/lasting.hpp"
 
 namespace sockleak {
 namespace {
@@ -32,6 +32,12 @@ constexpr double kListener = 0.3;
   return text + ", " + count_text(siblings) + (siblings == 1 ? " sibling was closed" : " siblings were closed");
 }
 
+[[nodiscard]] double confidence_of(const SiteView& view, std::uint64_t left, bool listeners, bool siblings_closed) {
+  if (listeners) return kListener;
+  if (view.key.protocol == Protocol::kUnix) return lasting_confidence(left, siblings_closed);
+  return siblings_closed ? kSiblingsClosed : kNeverClosed;
+}
+
 class OpenAtExitRule final : public Rule {
  public:
   [[nodiscard]] std::optional<Accusation> inspect(const SiteView& view, const JudgeOptions& options) const override {
@@ -42,15 +48,13 @@ class OpenAtExitRule final : public Rule {
     accusation.count = listeners ? site.listening_at_exit : site.open_at_exit - site.listening_at_exit;
     for (const SocketRecord& socket : site.at_exit) {
       if ((socket.state == TcpState::kListen) != listeners) continue;
-      if (view.is_pooled(socket)) --accusation.count;
+      if (view.is_pooled(socket) || serves_the_process(socket, view.tracker)) --accusation.count;
       else accusation.sockets.push_back(&socket);
     }
     if (accusation.count == 0) return std::nullopt;
     const std::uint64_t siblings = closed_by_call(site);
     accusation.evidence = {"open-at-exit", text_of(accusation.count, listeners, siblings),
-                           listeners       ? kListener
-                           : siblings != 0 ? kSiblingsClosed
-                                           : kNeverClosed};
+                           confidence_of(view, accusation.count, listeners, siblings != 0)};
     return accusation;
   }
 };

@@ -41,7 +41,7 @@ class OutlivedCreatorRule final : public Rule {
       // Who just took over may still be at it; what came along by mistake is wrong from the start.
       if (*how != HandOver::kForkExec && view.now - *end < options.older) continue;
       ++ways[*how];
-      confidence = std::max(confidence, leftover_confidence(*how));
+      confidence = std::max(confidence, leftover_confidence(*how, view.key.protocol));
       accusation.sockets.push_back(socket);
     }
     if (accusation.sockets.empty()) return std::nullopt;

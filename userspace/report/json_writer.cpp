@@ -89,7 +89,7 @@ constexpr int kIndent = 2;
   for (const Holder& holder : record.holders) {
     if (is_place(holder)) holders.push_back(holder_json(holder));
   }
-  return {{"cookie", record.id.value},
+  Json out{{"cookie", record.id.value},
           {"protocol", to_string(record.addresses.protocol)},
           {"state", to_string(record.state)},
           {"local", endpoint_json(record.addresses.local)},
@@ -101,6 +101,14 @@ constexpr int kIndent = 2;
           {"rx_bytes", record.rx_bytes},
           {"tx_bytes", record.tx_bytes},
           {"holders", std::move(holders)}};
+  if (record.addresses.protocol == Protocol::kUnix) {
+    const UnixName name = socket.name.value_or(UnixName{});
+    out["type"] = text_or_null(to_string(record.addresses.type));
+    out["path"] = text_or_null(name.path);
+    out["peer_path"] = text_or_null(name.peer_path);
+    out["peer"] = number_or_null(name.peer.value);
+  }
+  return out;
 }
 
 [[nodiscard]] Json creator_json(const ReportCreator& creator) {
@@ -134,6 +142,9 @@ constexpr int kIndent = 2;
     Json entry = endpoint_json(peer);
     entry["count"] = count;
     peers.push_back(std::move(entry));
+  }
+  for (const auto& [path, count] : finding.paths) {
+    peers.push_back(Json{{"address", valid_utf8(path)}, {"port", 0}, {"count", count}});
   }
   Json creators = Json::array();
   for (const ReportCreator& creator : finding.creators) creators.push_back(creator_json(creator));

@@ -134,6 +134,18 @@ struct HeldBy {
   return out;
 }
 
+/// "stream socketpair", "dgram to /dev/log"; a server's own path is what its connections have.
+[[nodiscard]] std::string unix_text(const ReportFinding& finding) {
+  std::string out;
+  if (!finding.sockets.empty()) out += ' ' + std::string(to_string(finding.sockets.front().record.addresses.type));
+  if (finding.finding.site.origin == Origin::kSocketPair) out += " socketpair";
+  if (finding.paths.empty()) return out;
+  const bool own = std::any_of(finding.sockets.begin(), finding.sockets.end(), [](const ReportSocket& socket) {
+    return socket.name && !socket.name->path.empty();
+  });
+  return out + (own ? " on " : " to ") + escape_terminal(finding.paths.front().first) + and_others(finding.paths.size());
+}
+
 }  // namespace
 
 std::string upper(std::string text) {
@@ -152,6 +164,7 @@ std::string rate_text(double per_minute) {
 std::string traffic_text(const ReportFinding& finding) {
   const SiteKey& site = finding.finding.site;
   std::string out = site.protocol == Protocol::kNone ? "unknown protocol" : upper(to_string(site.protocol));
+  if (site.protocol == Protocol::kUnix) return out + unix_text(finding);
   if (site.origin != Origin::kAccept && finding.finding.verdict != Verdict::kOwnerless) {
     const char* preposition = site.origin == Origin::kBeforeAttach ? " with " : " to ";
     if (!finding.peers.empty()) {
@@ -199,6 +212,7 @@ std::string closed_text(const ReportClose& close, bool verbose) {
   std::string out = count_text(close.count) + ' ';
   if (close.how == "exit") return out + "closed by the end of the process";
   if (close.how == "exec") return out + "closed on exec";
+  if (close.how == "unseen") return out + "found gone, their close unseen";
   const Frame* frame = culprit_of(close.stack, close.culprit);
   out += close.how == "async" ? "closed by the kernel later" : "closed";
   return out + (frame == nullptr ? ", place unknown" : " in  " + frame_line(*frame, verbose));
@@ -240,9 +254,15 @@ std::string holders_text(const ReportFinding& finding, bool verbose) {
 
 std::string socket_text(const ReportSocket& socket) {
   const SocketRecord& record = socket.record;
-  std::string out = "cookie " + std::to_string(record.id.value) + ' ' + to_string(record.state) + ' ' +
-                    escape_terminal(to_string(record.addresses.local)) + " → " +
-                    escape_terminal(to_string(record.addresses.remote));
+  std::string out = "cookie " + std::to_string(record.id.value) + ' ' + to_string(record.state) + ' ';
+  if (record.addresses.protocol == Protocol::kUnix) {
+    const UnixName name = socket.name.value_or(UnixName{});
+    out += to_string(record.addresses.type) + (" " + (name.path.empty() ? "*" : escape_terminal(name.path))) + " → ";
+    out += !name.peer_path.empty() ? escape_terminal(name.peer_path) : "*";
+    if (name.peer.value != 0) out += " (cookie " + std::to_string(name.peer.value) + ')';
+  } else {
+    out += escape_terminal(to_string(record.addresses.local)) + " → " + escape_terminal(to_string(record.addresses.remote));
+  }
   const double age = std::isfinite(socket.age_s) ? std::clamp(socket.age_s, 0.0, 1e9) : 0.0;
   out += kDot + ("age " + duration_text(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(age))));
   out += kDot + counted(record.rx_bytes, "byte", "bytes") + " received, " + count_text(record.tx_bytes) + " sent";

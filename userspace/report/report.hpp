@@ -83,6 +83,7 @@ struct ReportAncestor {
 struct ReportSocket {
   SocketRecord record;
   double age_s = 0;
+  std::optional<UnixName> name = {};  // of a unix socket
 };
 
 struct ReportFinding {
@@ -90,6 +91,7 @@ struct ReportFinding {
   Finding finding;   // counts, verdict, confidence, evidence
   std::map<std::string, std::uint64_t> states;                      // of the leaked sockets
   std::vector<std::pair<Endpoint, std::uint64_t>> peers;            // most frequent first
+  std::vector<std::pair<std::string, std::uint64_t>> paths;         // of unix sockets: their own, or their peers'; likewise
   std::vector<ReportCreator> creators;                              // most frequent first
   Stack created_at;
   std::size_t culprit = 0;  // index in created_at.frames of the first frame that is the program's own

@@ -33,6 +33,9 @@ Attachment attachment(HookKind kind) {
   return {};
 }
 
+constexpr const char* kUnixCost =
+    "the same program as for accept; what neither close() nor the end of a process closed is found gone every 2 s, its "
+    "close unseen";
 constexpr const char* kTouchCost = "a look-up per read and write of the targets, while a site is suspected";
 
 bool exists_in(const Hook& hook, Build build) { return hook.build == Build::kBoth || hook.build == build; }
@@ -48,6 +51,12 @@ const std::vector<Hook>& all_hooks() {
       // First, so that nothing the others note of a socket can outlive it, and every connection they see has a cookie.
       {"gone", "tp_btf/tcp_destroy_sock", HookKind::kTracingBtf, "tcp_destroy_sock", "sl_tcp_destroy_sock", ""},
       {"cookie", "sockops", HookKind::kSockOps, nullptr, "sl_sock_ops", "", Build::kBasic},
+      {"unix-close", "fentry/unix_release", HookKind::kFentry, "unix_release", "sl_unix_release", ""},
+      {"unix-close", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", kUnixCost},
+      {"unix-create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
+       "sl_socket_post_create", ""},
+      {"unix-create", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", "the same program as for accept"},
+      {"unix-sockets", "iter/unix", HookKind::kIterator, "unix", "sl_iter_unix", "", Build::kBoth, HookUse::kIfThere},
       {"create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
        "sl_socket_post_create", "", Build::kFull},
       {"create", "cgroup/sock_create", HookKind::kCgroupSockCreate, nullptr, "sl_sock_create", ""},

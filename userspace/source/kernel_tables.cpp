@@ -37,13 +37,9 @@ bool read_iterator(int link, const KernelTables::Record& record) {
   }
 }
 
-}  // namespace
-
-bool KernelTables::read_holders(const Record& record) const { return read_iterator(task_file_, record); }
-
-bool KernelTables::read_sockets(std::span<const UniqueFd> namespaces, const Record& record) const {
-  // iter/tcp walks the network namespace of the task that creates the iterator (net/ipv4/tcp_ipv4.c, seq_file_net).
-  bool whole = read_iterator(tcp_, record);
+// An iterator of sockets walks the network namespace of the task that creates it (seq_file_net).
+bool read_in(std::span<const UniqueFd> namespaces, const std::function<bool()>& read) {
+  bool whole = read();
   if (namespaces.empty()) return whole;
   const UniqueFd own(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
   if (!own.valid()) return false;
@@ -52,9 +48,24 @@ bool KernelTables::read_sockets(std::span<const UniqueFd> namespaces, const Reco
       whole = false;
       continue;
     }
-    whole = read_iterator(tcp_, record) && whole;
+    whole = read() && whole;
   }
   return setns(own.get(), CLONE_NEWNET) == 0 && whole;
+}
+
+}  // namespace
+
+bool KernelTables::read_holders(const Record& record) const { return read_iterator(task_file_, record); }
+
+bool KernelTables::read_sockets(std::span<const UniqueFd> namespaces, const Record& record) const {
+  return read_in(namespaces, [&] {
+    const bool unix_sockets = unix_ < 0 || read_iterator(unix_, record);
+    return read_iterator(tcp_, record) && unix_sockets;
+  });
+}
+
+bool KernelTables::read_unix(std::span<const UniqueFd> namespaces, const Record& record) const {
+  return read_in(namespaces, [&] { return read_iterator(unix_, record); });
 }
 
 }  // namespace sockleak

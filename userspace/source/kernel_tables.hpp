@@ -16,17 +16,23 @@ class KernelTables {
   using Record = std::function<void(std::span<const std::byte>)>;
 
   KernelTables() = default;
-  /// `task_file` and `tcp` are the links' descriptors, borrowed.
-  KernelTables(int task_file, int tcp) : task_file_(task_file), tcp_(tcp) {}
+  /// The links' descriptors, borrowed. `unix_sockets` = -1: this kernel has no such iterator.
+  KernelTables(int task_file, int tcp, int unix_sockets) : task_file_(task_file), tcp_(tcp), unix_(unix_sockets) {}
 
   /// Every descriptor of every process that refers to a tracked socket. False if it could not be read to the end.
   bool read_holders(const Record& record) const;
-  /// Every tracked TCP socket of the network namespaces (our own is added). False as above.
+  /// Every tracked TCP socket of the network namespaces (our own is added), and every unix socket if they are listed.
+  /// False as above.
   bool read_sockets(std::span<const UniqueFd> namespaces, const Record& record) const;
+
+  [[nodiscard]] bool lists_unix() const { return unix_ >= 0; }
+  /// Every tracked unix socket likewise.
+  bool read_unix(std::span<const UniqueFd> namespaces, const Record& record) const;
 
  private:
   int task_file_ = -1;
   int tcp_ = -1;
+  int unix_ = -1;
 };
 
 }  // namespace sockleak

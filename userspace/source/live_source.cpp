@@ -23,6 +23,8 @@
 #include "source/stack_mentions.hpp"
 #include "source/target_table.hpp"
 #include "source/touch_feed.hpp"
+#include "source/unix_looks.hpp"
+#include "source/watched_types.hpp"
 #include "source/young_processes.hpp"
 
 extern "C" {
@@ -38,19 +40,6 @@ constexpr Duration kLongestHold = std::chrono::seconds(1);
 constexpr Duration kSearchEvery = std::chrono::seconds(1);  // for processes that were moved into a group
 
 using Ring = CPtr<ring_buffer, &ring_buffer__free>;
-
-std::uint32_t bits_of(const std::vector<Protocol>& types) {
-  std::uint32_t bits = 0;
-  for (const Protocol type : types) {
-    if (type == Protocol::kTcp) bits |= SL_TYPE_TCP;
-    if (type == Protocol::kUdp) bits |= SL_TYPE_UDP;
-    if (type == Protocol::kMptcp) bits |= SL_TYPE_MPTCP;
-    if (type == Protocol::kSctp) bits |= SL_TYPE_SCTP;
-    if (type == Protocol::kRaw) bits |= SL_TYPE_RAW;
-    if (type == Protocol::kIcmp) bits |= SL_TYPE_ICMP;
-  }
-  return bits;
-}
 
 // libbpf's own words go to the debug log; what the user needs is said by our errors.
 int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
@@ -102,6 +91,7 @@ class AttachedSource final : public LiveSource {
   // Destroyed in reverse: rings before the programs whose maps they use.
   Programs programs_;
   TouchFeed touches_{programs_};
+  UnixLooks unix_{programs_};
   Ring events_, stacks_;
   UniqueFd epoll_;
   RecordSink* sink_ = nullptr;   // during poll() and snapshot() only
@@ -171,6 +161,7 @@ void AttachedSource::adopt(const KernelTables::Record& record) {
     if (programs_.need_named_sockets()) {
       for (const auto& [pid, space] : targets_.live()) name_sockets(pid);
     }
+    unix_.begin();
     record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
     const bool whole = sockets_too ? read_tables(record) : programs_.tables().read_holders(record);
     record(bytes_of(snapshot_end(whole)));
@@ -259,6 +250,10 @@ Result<Progress> AttachedSource::poll(RecordSink& sink, Duration timeout) {
   }
   const std::size_t delivered = drain(sink);
   take_newcomers(sink);
+  if (held_.empty() && unix_.due(now()) && unix_.look(targets_)) {
+    drain(sink);
+    unix_.tell_gone(targets_, sink);
+  }
   return delivered > 0 ? Progress::kDelivered : Progress::kIdle;
 }
 
@@ -342,9 +337,11 @@ Result<void> AttachedSource::snapshot(RecordSink& sink) {
   } while (!held_.empty());
   next_search_ = {};
   take_newcomers(sink);
+  unix_.begin();
   sink.on_record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
   const bool whole = read_tables([&sink](std::span<const std::byte> record) { sink.on_record(record); });
   drain(sink);  // closes that happened while the tables were read
+  if (whole) unix_.tell_gone(targets_, sink);
   tell_touches(sink);
   sink.on_record(bytes_of(snapshot_end(whole)));
   return {};

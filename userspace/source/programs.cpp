@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "source/cgroup_root.hpp"
+#include "source/watched_types.hpp"
 #include "sockleak_bpf_basic.skel.h"
 
 namespace sockleak {
@@ -20,6 +21,8 @@ using Btf = CPtr<btf, &btf__free>;
 
 constexpr std::uint32_t kManyTargets = 131072;  // 4 MB; four times what kernel.pid_max is by default
 constexpr const char* kAskDoctor = "sockleak doctor tells what this kernel and these privileges lack";
+
+bool of_unix(const Hook& hook) { return std::string_view(hook.need).starts_with("unix-"); }
 
 // The basic build has the maps and variables of the full one (and more), so that the full one's skeleton fits it. Its
 // programs differ: they are found by name.
@@ -55,6 +58,7 @@ Result<void> Programs::load(const Settings& settings) {
   auto hooks = choose_hooks(settings.hooks, build_, *types, cgroup_.get());
   if (!hooks) return tl::unexpected(hooks.error());
   hooks_ = std::move(*hooks);
+  if (!watches_unix(settings.types)) std::erase_if(hooks_, [](const Hook& hook) { return of_unix(hook); });
 
   skeleton_.reset(build_ == Build::kFull ? sockleak_bpf::open() : open_basic());
   if (!skeleton_) return fail_os(ErrorKind::kCannotTrace, "cannot read the BPF programs");
@@ -78,6 +82,13 @@ Result<void> Programs::load(const Settings& settings) {
   config.types = settings.types;
   if (::getrandom(&config.secret, sizeof(config.secret), GRND_NONBLOCK) < 0) config.secret = ::getpid();
   config.cgroup_level = settings.scope.level;
+  for (const Hook& hook : hooks_) {
+    if (of_unix(hook) && std::strcmp(hook.program, "sl_sys_exit") == 0) {
+      config.unix_calls |= std::strcmp(hook.need, "unix-create") == 0 ? SL_UNIX_MADE : SL_UNIX_CLOSED;
+    }
+  }
+  if (!watches_unix(settings.types)) bpf_map__set_max_entries(skeleton_->maps.sl_unix, 1);
+  if ((config.unix_calls & SL_UNIX_CLOSED) == 0) bpf_map__set_max_entries(skeleton_->maps.sl_unix_fds, 1);
   if (config.scope != SL_SCOPE_PROCESSES) bpf_map__set_max_entries(skeleton_->maps.sl_targets, kManyTargets);
   if (const int error = sockleak_bpf::load(skeleton_.get()); error != 0) {
     return fail_os(ErrorKind::kCannotTrace, "cannot load the BPF programs", kAskDoctor, -error);
@@ -86,7 +97,7 @@ Result<void> Programs::load(const Settings& settings) {
 }
 
 Result<void> Programs::attach() {
-  int task_file = -1, tcp = -1;
+  int task_file = -1, tcp = -1, unix_sockets = -1;
   std::set<std::string_view> done;
   for (const Hook& hook : hooks_) {
     bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, hook.program);
@@ -98,9 +109,10 @@ Result<void> Programs::attach() {
     if (!link) return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name, kAskDoctor);
     if (std::strcmp(hook.program, "sl_iter_task_file") == 0) task_file = bpf_link__fd(link.get());
     if (std::strcmp(hook.program, "sl_iter_tcp") == 0) tcp = bpf_link__fd(link.get());
+    if (std::strcmp(hook.program, "sl_iter_unix") == 0) unix_sockets = bpf_link__fd(link.get());
     links_.push_back(std::move(link));
   }
-  tables_ = KernelTables(task_file, tcp);
+  tables_ = KernelTables(task_file, tcp, unix_sockets);
   return {};
 }
 

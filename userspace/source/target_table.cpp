@@ -7,10 +7,12 @@ namespace sockleak {
 
 Result<void> TargetTable::add(Pid pid, KernelTime joined) {
   struct {
-    std::uint32_t asid, reserved;
+    std::uint32_t asid;
+    std::uint16_t swept, shares_files;
     std::uint64_t start_ns;  // 0: whatever runs under this pid now
     std::uint64_t joined_ns;
-  } target{next_++, 0, 0, joined.ns};
+    std::uint64_t parent_files, forked_ns;
+  } target{next_++, 0, 0, 0, joined.ns, 0, 0};
   if (bpf_map_update_elem(map_, &pid.value, &target, BPF_NOEXIST) != 0) {
     if (errno == EEXIST) return {};
     return fail_os(ErrorKind::kCannotTrace, "cannot watch process " + std::to_string(pid.value));
@@ -39,6 +41,15 @@ std::optional<AddressSpaceId> TargetTable::release(Pid pid) {
   if (--users_[space] > 0) return std::nullopt;
   users_.erase(space);
   return space;
+}
+
+std::set<NetnsId> TargetTable::namespaces() const {
+  std::set<NetnsId> all;
+  if (const auto own = procfs_.netns(Pid{static_cast<std::uint32_t>(getpid())})) all.insert(*own);
+  for (const auto& [pid, space] : live_) {
+    if (const auto ns = procfs_.netns(pid)) all.insert(*ns);
+  }
+  return all;
 }
 
 std::vector<UniqueFd> TargetTable::other_namespaces() const {

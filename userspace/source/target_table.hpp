@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/handle.hpp"
@@ -30,6 +31,8 @@ class TargetTable {
   [[nodiscard]] bool contains(Pid pid) const { return live_.contains(pid); }
   /// The network namespaces they are in, but for ours.
   [[nodiscard]] std::vector<UniqueFd> other_namespaces() const;
+  /// All of them, ours too.
+  [[nodiscard]] std::set<NetnsId> namespaces() const;
 
  private:
   int map_ = -1;

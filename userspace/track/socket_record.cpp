@@ -11,6 +11,8 @@ const char* to_string(Origin origin) {
       return "connect";
     case Origin::kAccept:
       return "accept";
+    case Origin::kSocketPair:
+      return "socketpair";
     case Origin::kBeforeAttach:
       return "before-attach";
   }

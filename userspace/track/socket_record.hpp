@@ -10,8 +10,9 @@
 namespace sockleak {
 
 /// How the socket came to be, as far as the tracker knows it.
-enum class Origin : std::uint8_t { kSocket, kConnect, kAccept, kBeforeAttach };
-[[nodiscard]] const char* to_string(Origin origin);  // "socket" | "connect" | "accept" | "before-attach"
+/// kSocketPair: by socketpair(). What became of a unix socket that socket() made is not told apart.
+enum class Origin : std::uint8_t { kSocket, kConnect, kAccept, kBeforeAttach, kSocketPair };
+[[nodiscard]] const char* to_string(Origin origin);  // "socket" | "connect" | "accept" | "before-attach" | "socketpair"
 
 /// How a process came by a socket that another one made.
 enum class HandOver : std::uint8_t {
@@ -41,6 +42,13 @@ struct Reception {
   ProcessId by;
   KernelTime when;
   Received how = Received::kMessage;
+};
+
+/// Of a unix socket.
+struct UnixName {
+  std::string path;       // it is bound to; empty = none. An abstract one begins with '@'
+  std::string peer_path;  // what it is connected to is bound to
+  SocketId peer;          // what it is connected to; 0 = nothing, or nobody has accepted it
 };
 
 /// What the last look beyond descriptors said of a socket.

@@ -19,8 +19,6 @@ namespace {
 constexpr std::size_t kKeptHolders = 64;
 constexpr std::size_t kKeptReceptions = 64;
 constexpr std::size_t kKeptLimits = 1000;
-// Beyond these a finding says of fewer of its sockets where they were last touched.
-constexpr std::size_t kKeptTouches = 100'000;
 
 [[nodiscard]] bool is_stream(Protocol protocol) {
   return protocol == Protocol::kTcp || protocol == Protocol::kMptcp || protocol == Protocol::kSctp;
@@ -83,8 +81,11 @@ void Tracker::on(const SocketCreated& e) {
   socket->stack = resolve(e.stack);
   socket->stack_end = e.stack_end;
   socket->addresses.protocol = e.addresses.protocol;
+  socket->addresses.type = e.addresses.type;
   update(*socket, e.addresses, e.netns);
-  socket->origin = says_connected(*socket, socket->state) ? Origin::kConnect : Origin::kSocket;
+  socket->origin = e.in_pair                                  ? Origin::kSocketPair
+                   : says_connected(*socket, socket->state) ? Origin::kConnect
+                                                              : Origin::kSocket;
   enter_site(*socket);
 }
 
@@ -110,6 +111,7 @@ void Tracker::on(const SocketAccepted& e) {
   socket->stack_end = e.stack_end;
   set_listener(*socket, e.listener);
   socket->addresses.protocol = e.addresses.protocol;
+  socket->addresses.type = e.addresses.type;
   update(*socket, e.addresses, e.netns);
   enter_site(*socket);
 }
@@ -146,7 +148,7 @@ void Tracker::on(const SocketClosed& e) {
     ++totals_.closed;
     if (e.how == CloseHow::kExit && creator_known(socket) && socket.creator.process == e.task.process) {
       keep_at_exit(left, socket);
-    } else {
+    } else if (e.how != CloseHow::kUnseen) {
       left.lifetimes.add(e.time - socket.created);
     }
   }
@@ -241,17 +243,6 @@ void Tracker::on(const SnapshotEnded& e) {
   } else {
     counters_.add(Counter::snapshots_incomplete);
   }
-}
-
-void Tracker::on(const SocketTouched& e) {
-  if (e.touch.kind == TouchKind::kNone || find(e.socket) == nullptr) return;
-  if (touches_.size() >= kKeptTouches && !touches_.contains(e.socket)) return;
-  touches_[e.socket] = {e.touch, resolve(e.touch.stack)};
-}
-
-const Tracker::LastTouch* Tracker::last_touch(SocketId socket) const {
-  const auto found = touches_.find(socket);
-  return found == touches_.end() ? nullptr : &found->second;
 }
 
 void Tracker::on(const SnapshotCause& e) {

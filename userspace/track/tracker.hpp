@@ -42,6 +42,8 @@ class Tracker {
   /// Where the socket was last read or written, if that was watched; the stack by its id.
   struct LastTouch { Touch touch; StackId stack = kNoStack; };
   [[nodiscard]] const LastTouch* last_touch(SocketId socket) const;
+  /// Of a unix socket; nullptr = not known.
+  [[nodiscard]] const UnixName* unix_name(SocketId socket) const;
   /// In which goroutine it was made; nullptr = not one of Go's, or not known.
   [[nodiscard]] const Goroutine* goroutine(SocketId socket) const { return goroutines_.find(socket); }
   [[nodiscard]] const ProcessTree& processes() const { return processes_; }
@@ -80,12 +82,14 @@ class Tracker {
   void on(const SocketGoroutine&);
   void on(const GoroutineAncestors&);
   void on(const SocketWaited&);
+  void on(const SocketNamed&);
   void on(const SnapshotCause&);
   void on(const SnapshotLimit&);
 
   SocketRecord* find(SocketId id);
   void forget_details(SocketId id) {
     touches_.erase(id);
+    unix_names_.erase(id);
     goroutines_.forget(id);
   }
   SocketRecord* insert(SocketRecord record);  // nullptr: the table is full
@@ -114,6 +118,7 @@ class Tracker {
   std::unordered_map<SocketId, Plight> plights_;  // may name sockets that were closed since
   std::vector<SnapshotLimit> limits_;
   std::unordered_map<SocketId, LastTouch> touches_;
+  std::unordered_map<SocketId, UnixName> unix_names_;
   Goroutines goroutines_;
   Totals totals_;
   Counters counters_;

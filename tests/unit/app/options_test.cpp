@@ -133,8 +133,8 @@ TEST(Options, TakeAScopeAsTheTarget) {
 }
 
 TEST(Options, TakeTypesOfSockets) {
-  EXPECT_THAT(understood({"trace", "-a", "-t", "tcp,mptcp", "--type", "icmp"}).types,
-              ElementsAre(Protocol::kTcp, Protocol::kMptcp, Protocol::kIcmp));
+  EXPECT_THAT(understood({"trace", "-a", "-t", "tcp,mptcp", "--type", "icmp,unix"}).types,
+              ElementsAre(Protocol::kTcp, Protocol::kMptcp, Protocol::kIcmp, Protocol::kUnix));
   EXPECT_THAT(understood({"trace", "-a"}).types, IsEmpty());
 }
 
@@ -198,7 +198,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{{"trace", "-p", "99999999"}, "99999999"}, RefusedCase{{"trace", "7"}, "'7'"},
         RefusedCase{{"trace", "-p", "7", "--", "true"}, "only one of"},
         RefusedCase{{"trace", "-c", "x", "-a"}, "only one of"},
-        RefusedCase{{"trace", "-a", "-t", "tcp,"}, "''"}, RefusedCase{{"trace", "-a", "-t", "unix"}, "not followed"},
+        RefusedCase{{"trace", "-a", "-t", "tcp,"}, "''"},
         RefusedCase{{"trace", "--container", "web"}, "'web'"},
         RefusedCase{{"trace", "--container", "ab", "--no-children"}, "--no-children"}, RefusedCase{{"trace", "--"}, "no command"},
         RefusedCase{{"trace", "-p", "7", "--user", "x"}, "--user"},

@@ -197,6 +197,31 @@ TEST(Decode, GoroutineAncestorsNeverMoreThanThereIsRoomFor) {
   EXPECT_EQ(event.ancestors.size(), std::size_t{SL_MAX_ANCESTORS});
 }
 
+TEST(Decode, UnixSocketsHaveATypeAndNames) {
+  auto created = wire_of<sl_socket_created>(SL_SOCKET_CREATED);
+  created.tuple.family = 1;
+  created.tuple.type = 5;
+  created.header.flags = SL_CREATED_IN_PAIR;
+  EXPECT_TRUE(decoded<SocketCreated>(created).in_pair);
+  EXPECT_EQ(decoded<SocketCreated>(created).addresses.protocol, Protocol::kUnix);
+  EXPECT_EQ(decoded<SocketCreated>(created).addresses.type, SocketType::kSeqpacket);
+  created.tuple.type = 200;
+  EXPECT_EQ(decoded<SocketCreated>(created).addresses.type, SocketType::kUnknown);
+
+  auto named = wire_of<sl_socket_named>(SL_SOCKET_NAMED);
+  named.cookie = 5;
+  named.peer = 6;
+  std::fill(std::begin(named.path), std::end(named.path), 'x');
+  named.length = 255;
+  named.peer_path[1] = 'b';
+  named.peer_length = 2;
+  const auto event = decoded<SocketNamed>(named);
+  EXPECT_EQ(event.socket, SocketId{5});
+  EXPECT_EQ(event.peer, SocketId{6});
+  EXPECT_EQ(event.path, std::string(SL_UNIX_PATH, 'x'));
+  EXPECT_EQ(event.peer_path, "@b");
+}
+
 TEST(Decode, SocketDestroyedHasEveryField) {
   auto wire = wire_of<sl_socket_destroyed>(SL_SOCKET_DESTROYED);
   wire.cookie = 7;
@@ -325,7 +350,8 @@ TEST(Decode, ProtocolsAreToldByFamilyTypeAndNumber) {
   EXPECT_EQ(protocol(2, 3, 89), Protocol::kRaw);
   EXPECT_EQ(protocol(2, 3, 6), Protocol::kRaw);
   EXPECT_EQ(protocol(2, 2, 136), Protocol::kNone);
-  EXPECT_EQ(protocol(1, 1, 1), Protocol::kNone);
+  EXPECT_EQ(protocol(1, 1, 1), Protocol::kUnix);
+  EXPECT_EQ(protocol(17, 3, 1), Protocol::kNone);
 }
 
 TEST(Decode, FamiliesWithoutInternetAddressesHaveNone) {

@@ -81,6 +81,12 @@ TEST_F(Schema, DescribesWhatIsWritten) {
   verbose.open_sockets = {{sample::socket(4, 7), "0123456789abcdef", ""}};
   verbose.open_sockets[0].socket.record.creator = {{Pid{812}, 5}, Pid{815}};
   add("verbose", verbose);
+  Report unix_sockets = sample::report();
+  unix_sockets.findings[0].sockets[0].record.addresses = {{}, {}, Protocol::kUnix, SocketType::kDatagram};
+  unix_sockets.findings[0].sockets[0].name = UnixName{"", "/dev/log", SocketId{9}};
+  unix_sockets.findings[0].paths = {{"/dev/log", 1}};
+  unix_sockets.findings[0].closed_at = {{1, "unseen", {}, 0}};
+  add("unix", unix_sockets);
 
   const int status = check();
   if (status == kNoJsonschema || status == 127)
