@@ -31,20 +31,23 @@ static __always_inline struct pt_regs *sl_user_regs(void)
 }
 #endif
 
+#define SL_GOROUTINE_STACK (1ull << 30) /* maxstacksize, src/runtime/proc.go: 1 GB unless the program raises it */
+
 /* Is `sp` on the stack of the goroutine at `g`? Then the bytes from there to its end, else 0. struct g begins with its
- * stack's bounds in all releases of Go (src/runtime/runtime2.go); what other programs have there does not hold `sp`. */
+ * stack's bounds in all releases of Go (src/runtime/runtime2.go); what other programs have there only seldom holds `sp`. */
 static __always_inline __u64 sl_goroutine_stack_left(__u64 g, __u64 sp)
 {
 	__u64 bounds[2] = {};
 
-	if (bpf_probe_read_user(bounds, sizeof(bounds), (void *)g) || sp < bounds[0] || sp >= bounds[1])
+	if (bpf_probe_read_user(bounds, sizeof(bounds), (void *)g) || !bounds[0] || ((bounds[0] | bounds[1]) & 7) ||
+	    sp < bounds[0] || sp >= bounds[1] || bounds[1] - bounds[0] > SL_GOROUTINE_STACK)
 		return 0;
 	return bounds[1] - sp;
 }
 
-/* Bytes from `sp` to where the stack can hold no more frames; 0 = unknown. Go has its goroutine in r14 and at fs:-8;
- * the latter lies amid its heap, so this is asked first. The first thread's stack ends at mm->start_stack (below lie
- * argc, argv, environment); glibc and musl put a thread's control block, which the FS base points to, right above its
+/* Bytes from `sp` to where the stack can hold no more frames; 0 = unknown. The first thread's stack ends at
+ * mm->start_stack (below lie argc, argv, environment). Go has its goroutine in r14 and at fs:-8; the latter lies amid its
+ * heap, so this is asked before the FS base, which glibc and musl let point to a thread's control block, right above its
  * stack. */
 static __always_inline __u64 sl_stack_left(__u64 sp)
 {
@@ -52,14 +55,14 @@ static __always_inline __u64 sl_stack_left(__u64 sp)
 	__u64 fs = SL_LOAD(task, thread.fsbase), end, g, left;
 	struct pt_regs *regs = sl_user_regs();
 
+	end = SL_LOAD(task, mm, start_stack);
+	if (end > sp && end - sp < 8 * SL_STACK_LIMIT)
+		return end - sp;
 	left = regs ? sl_goroutine_stack_left(SL_LOAD(regs, r14), sp) : 0;
 	if (!left && !bpf_probe_read_user(&g, sizeof(g), (void *)(fs - 8)))
 		left = sl_goroutine_stack_left(g, sp);
 	if (left)
 		return left;
-	end = SL_LOAD(task, mm, start_stack);
-	if (end > sp && end - sp < 8 * SL_STACK_LIMIT)
-		return end - sp;
 	if (fs > sp && fs - sp < 8 * SL_STACK_LIMIT)
 		return fs - sp;
 	return 0;

@@ -103,7 +103,8 @@ class RealPrograms(unittest.TestCase):
             if site["origin"] == "before-attach":
                 continue
             stack = site["created_at"]
-            self.assertTrue(harness.is_whole(stack), f"{name}, {site['created']} sockets:\n{harness.show(stack)}")
+            self.assertTrue(harness.is_whole(stack), f"{name}, {site['created']} sockets:\n{harness.show(stack)}"
+                            f"\n{report['completeness']['counters']}")
             created[site["origin"]] = created.get(site["origin"], 0) + site["created"]
         print(f"\n{name}: {report['totals']} {created} {report['completeness']['counters']}", flush=True)
         self.assertGreater(sum(created.values()), least)
