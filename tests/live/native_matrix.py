@@ -16,7 +16,8 @@ import harness
 NATIVE = harness.PROGRAMS / "native"
 
 # build -> the Debian packages without which it is not there
-LINKED = {"lambda": None, "static": None, "static_pie": None, "musl": "musl-tools", "rust": "rustc", "rust_abort": "rustc", "rust_legacy": "rustc"}
+LINKED = {"lambda": None, "static": None, "static_pie": None, "musl": "musl-tools", "rust": "rustc",
+          "rust_abort": "rustc", "rust_legacy": "rustc"}
 DEBUG = {"split": None, "plain.link": None, "rust.dwz": "dwz rustc", "plain.dwz-common": "dwz", "packaged": "binutils"}
 # Functions and no lines.
 LINELESS = {"rust.symbols": "rustc", "rust_legacy.symbols": "rustc", "no_tables": None, "plain.mini": "xz-utils"}

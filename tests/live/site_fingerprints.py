@@ -14,9 +14,18 @@ FLAGS = ("-g", "-fomit-frame-pointer", "-pthread")
 BELOW = "\n__attribute__((used)) int added_below(int x) {{ return x * {number}; }}\n"
 
 
-def sites(command, *options, launcher=()):
-    outcome = harness.run(*launcher, harness.SOCKLEAK, "check", "--json", *options, "--", *command, "--truth", "/dev/null")
-    return [finding["site"] for finding in harness.parse_report(outcome)["findings"]]
+def findings(command, *options):
+    outcome = harness.run(harness.SOCKLEAK, "check", "--json", *options, "--", *command, "--truth", "/dev/null")
+    return harness.parse_report(outcome)["findings"]
+
+
+def sites(command, *options):
+    return [finding["site"] for finding in findings(command, *options)]
+
+
+def own_lines(finding, program):
+    return [harness.place(frame) for frame in finding["created_at"]["frames"]
+            if harness.base_name(frame["module"]) == program and frame["line"]]
 
 
 class SiteFingerprints(unittest.TestCase):
@@ -55,10 +64,17 @@ class SiteFingerprints(unittest.TestCase):
             self.assertEqual(live, [finding["site"] for finding in json.loads(replay.stdout)["findings"]])
 
     def test_another_machine_makes_no_difference(self):
+        compared = 0
         for program in harness.LEAKY_PROGRAMS:
             with self.subTest(program=program):
-                recorded = json.loads((REPLAY / f"{program}.json").read_text())
-                self.assertEqual([finding["site"] for finding in recorded["findings"]], sites([harness.PROGRAMS / program]))
+                there, = json.loads((REPLAY / f"{program}.json").read_text())["findings"]
+                here, = findings([harness.PROGRAMS / program])
+                if own_lines(there, program) != own_lines(here, program):
+                    print(f"{program}: not compared: its lines have changed since it was recorded")
+                    continue
+                compared += 1
+                self.assertEqual(there["site"], here["site"])
+        self.assertGreater(compared, 0)
 
 
 if __name__ == "__main__":
