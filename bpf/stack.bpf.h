@@ -119,13 +119,18 @@ static __always_inline void sl_count_end(__u64 end)
 		sl_count(SL_COUNTER_WALK_DEPTH);
 }
 
-/* One attempt at the stack that begins at `regs`: its hash, 0 = none; *end says how the walk ended. */
-static __always_inline __u64 sl_try_stack(struct sl_window *window, struct pt_regs *regs, __u32 asid, __u32 *end)
+/* One attempt at the current user stack, in a window that is `owner`'s: its hash, 0 = none; window->end says how the walk
+ * ended, if the window is still owner's. Global for the verifier's sake, as sl_step(): checked once in each program,
+ * not once for every place that wants a stack and every attempt. */
+__weak __noinline __u64 sl_try_stack(__u64 owner, __u32 asid)
 {
-	__u64 owner = (bpf_get_current_pid_tgid() << 32) ^ ++window->turns, hash, refused;
+	struct sl_window *window = sl_this_window();
+	struct pt_regs *regs = sl_user_regs();
+	__u64 hash, refused;
 	int i;
 
-	window->owner = owner;
+	if (!window || !regs)
+		return 0;
 	window->base = 0;
 	window->bytes = 0;
 	window->end = 0;
@@ -146,7 +151,7 @@ static __always_inline __u64 sl_try_stack(struct sl_window *window, struct pt_re
 	hash = window->recalled;
 	if (hash && window->owner == owner) {
 		sl_count(SL_COUNTER_STACKS_RECALLED);
-		*end = SL_WALK_COMPLETE;
+		window->end = SL_WALK_COMPLETE;
 		return hash;
 	}
 	window->anchor = window->sp;
@@ -170,26 +175,17 @@ static __always_inline __u64 sl_try_stack(struct sl_window *window, struct pt_re
 		window->end = SL_WALK_DEPTH;
 	if (window->owner == owner && (window->interpreted || window->missed))
 		sl_python_walk(window, owner);
-	*end = window->end;
-	if (window->missed) {
-		hash = sl_missed(window, owner);
-		*end = window->end;
-	} else {
-		hash = sl_last_hash(window->hash, window->end);
-		if (bpf_map_lookup_elem(&sl_seen, &hash)) {
-			sl_remember(window, hash);
-		} else {
-			refused = sl_send_new(window, owner, hash);
-			if (refused) {
-				*end = refused;
-				hash = 0;
-			}
-		}
-	}
-	if (window->owner == owner)
+	if (window->missed)
+		return sl_missed(window, owner);
+	hash = sl_last_hash(window->hash, window->end);
+	if (bpf_map_lookup_elem(&sl_seen, &hash)) {
+		sl_remember(window, hash);
 		return hash;
-	window->owner = 0;
-	*end = SL_WALK_CONTENDED;
+	}
+	refused = sl_send_new(window, owner, hash);
+	if (!refused)
+		return hash;
+	window->end = refused;
 	return 0;
 }
 
@@ -200,7 +196,7 @@ static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 {
 	struct sl_window *window = sl_this_window();
 	struct pt_regs *regs = sl_user_regs();
-	__u64 hash = 0;
+	__u64 hash = 0, owner;
 	int attempt;
 
 	*end = SL_WALK_NO_USER;
@@ -212,7 +208,15 @@ static __always_inline __u64 sl_user_stack(__u32 asid, __u32 *end)
 	}
 	sl_count(SL_COUNTER_STACKS_WALKED);
 	for (attempt = 0; attempt < SL_ATTEMPTS; attempt++) {
-		hash = sl_try_stack(window, regs, asid, end);
+		owner = (bpf_get_current_pid_tgid() << 32) ^ ++window->turns;
+		window->owner = owner;
+		hash = sl_try_stack(owner, asid);
+		*end = window->end;
+		if (window->owner != owner) {
+			window->owner = 0; /* the other one must not use what we may have overwritten */
+			*end = SL_WALK_CONTENDED;
+			hash = 0;
+		}
 		if (*end != SL_WALK_CONTENDED)
 			break;
 	}
