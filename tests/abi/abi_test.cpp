@@ -40,6 +40,7 @@ constexpr Pin kPins[] = {
     {3, 0x0b8c551ac4cb5a69},
     {4, 0x373efc0533702b4c},
     {5, 0xc234abf2f5c131f1},
+    {6, 0xa9a279feaaa57430},
 };
 
 struct Member {

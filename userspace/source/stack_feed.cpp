@@ -73,7 +73,7 @@ void StackFeed::on_record(std::span<const std::byte> record, RecordSink& sink) {
     if (logical) go_.leave_out_inlined(placed);
     const std::size_t native = placed.frames.size();
     python_.merge(asid, seen.stack, raw, placed);
-    const bool plain = !logical && placed.frames.size() == native && raw.frames.size() == native;
+    const bool plain = !logical && placed.frames.size() == native;  // also one that was cut: the next library's may be whole
     known_.put(seen.stack, {asid, pid, when, plain ? raw : RawStack{}});
     java_.unfold(placed);
     sink.on_stack(StackHash{seen.stack}, placed);
