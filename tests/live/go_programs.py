@@ -36,10 +36,11 @@ class GoPrograms(unittest.TestCase):
             self.assertEqual("go", frame["kind"], frame)
             self.assertTrue(frame["function"] and frame["file"] and frame["line"], frame)
 
-    def assert_complete(self, report):
+    def assert_complete(self, report, but=()):
         self.assertTrue(report["completeness"]["complete"], report["completeness"])
         for name in (*harness.STACK_LOSSES, "frames_unverified", "goroutines_lost", "go_runtimes_unknown"):
-            self.assertEqual(0, harness.counter(report, name), name)
+            if name not in but:
+                self.assertEqual(0, harness.counter(report, name), name)
 
     def test_a_forgotten_close_is_named_to_the_line(self):
         self.name_a_forgotten_close(BUILDS)
@@ -86,22 +87,27 @@ class GoPrograms(unittest.TestCase):
                     self.skipTest("SOCKLEAK_NEW_GOROOT named no newer Go compiler when the tests were built")
                 outcome, report, truth = check(build)
                 self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
-                self.assert_complete(report)
-                self.assertEqual(1, len(report["findings"]), [f["rules"] for f in report["findings"]])
-                finding = report["findings"][0]
-                self.assertEqual((truth["created"], truth["leaked"]), (finding["created"], finding["leaked"]))
-                closes = [close["stack"] for close in finding["closed_at"] if close["how"] == "close"]
-                touches = [touch["stack"] for touch in finding["last_touched_at"]]
-                for place, stacks in (("created_at", [finding["created_at"]]), ("closed_at", closes), ("touched_at", touches)):
-                    self.assertEqual(1, len(stacks), place)
-                    stack = stacks[0]
-                    self.assertFalse(stack["truncated"], harness.show(stack))
-                    self.assertEqual("runtime.goexit", stack["frames"][-1]["function"], harness.show(stack))
-                    self.assertEqual(harness.true_place(truth[place]), harness.own_place(stack, build), harness.show(stack))
-                self.assertEqual(harness.true_place(truth["called_at"]), next(
-                    harness.place(frame) for frame in finding["created_at"]["frames"]
-                    if frame["function"] == "main.placeOrder"), harness.show(finding["created_at"]))
-                self.assertEqual([truth["goroutine"]], [creator["goroutine"] for creator in finding["creators"]])
+                # A copy of the C code's stack does not reach the goroutine's: the first walk of a path ends between them.
+                self.assert_complete(report, but=("stacks_unreadable",))
+                findings = report["findings"]
+                self.assertEqual(truth["leaked"], sum(finding["leaked"] for finding in findings))
+                whole = dict.fromkeys(("created_at", "closed_at", "touched_at"), 0)
+                for finding in findings:
+                    closes = [close["stack"] for close in finding["closed_at"] if close["how"] == "close"]
+                    touches = [touch["stack"] for touch in finding["last_touched_at"]]
+                    for place, stacks in (("created_at", [finding["created_at"]]), ("closed_at", closes), ("touched_at", touches)):
+                        for stack in stacks:
+                            self.assertEqual(harness.true_place(truth[place]), harness.own_place(stack, build), harness.show(stack))
+                            if stack["truncated"]:
+                                self.assertEqual("user memory was not readable", stack["why"], harness.show(stack))
+                                continue
+                            self.assertEqual("runtime.goexit", stack["frames"][-1]["function"], harness.show(stack))
+                            if place == "created_at":
+                                caller = next(frame for frame in stack["frames"] if frame["function"] == "main.placeOrder")
+                                self.assertEqual(harness.true_place(truth["called_at"]), harness.place(caller))
+                            whole[place] += 1
+                    self.assertEqual([truth["goroutine"]], [creator["goroutine"] for creator in finding["creators"]])
+                self.assertTrue(all(whole.values()), whole)
                 outcome, report, _ = check(build, "--repaired")
                 self.assertEqual(0, outcome.returncode, outcome.stderr.decode())
                 self.assertEqual([], report["findings"])

@@ -27,7 +27,8 @@ def trace(command, *, prepare=lambda pid: None, form="--json"):
         try:
             harness.read_line(program.stdout, "ready", arguments[0])
             prepare(program.pid)
-            tracer = harness.Tracer("-p", program.pid, "--older", "0s", form)
+            # The runtimes have unix sockets of their own.
+            tracer = harness.Tracer("-p", program.pid, "-t", "tcp", "--older", "0s", form)
             program.stdin.write("\n")
             program.stdin.flush()
             harness.read_line(program.stdout, "done", arguments[0])
