@@ -92,7 +92,7 @@ const char* remedy_for(Cause cause, bool through_bpf) {
     case Cause::kUnsharedFiles:
       return "not a leak by itself: `ss -T` shows it";
     case Cause::kHidden:
-      return "run as root in the host's pid namespace";
+      return "look as root in the host's pid namespace, where no security policy hides processes";
     case Cause::kUnknown:
       if (!through_bpf) return "run as root on a kernel from 5.12 on: what keeps it can be found through BPF";
       return "look for kernel users of the file (NBD, usbip, iSCSI, KCM, sunrpc): end it with their own tools";

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/big_vector.hpp"
 #include "scan/snapshot.hpp"
 #include "scan/socket_index.hpp"
 
@@ -43,8 +44,8 @@ class Assembly {
  public:
   /// `expected`: about so many sockets. `hz`: jiffies per second.
   Assembly(std::size_t expected, double hz) : hz_(hz), index_(expected + 1024) {
-    snapshot.sockets.reserve(expected + expected / 8 + 1024);
-    holders_.reserve(expected + 1024);
+    reserve_big(snapshot.sockets, expected + expected / 8 + 1024);
+    reserve_big(holders_, expected + 1024);
   }
 
   void add(Record record) {

@@ -175,8 +175,8 @@ class Inquiry {
     }
     if (snapshot_.hidden_processes > 0) {
       socket.ownerless.reset();
-      return set(socket, Cause::kHidden, "the descriptors of " + std::to_string(snapshot_.hidden_processes) +
-                                             " processes cannot be seen");
+      return set(socket, Cause::kHidden, "the descriptors of " +
+                                             counted(snapshot_.hidden_processes, "process", "processes") + " cannot be seen");
     }
     if (snapshot_.outer_processes) {
       socket.ownerless.reset();

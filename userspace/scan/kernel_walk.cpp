@@ -24,6 +24,7 @@
 #include "scan/assembly.hpp"
 #include "scan/cause.hpp"
 #include "scan/descriptors.hpp"
+#include "scan/iterator_reader.hpp"
 #include "scan/namespaces.hpp"
 #include "scan/settings.hpp"
 
@@ -74,12 +75,12 @@ class KernelWalk::Programs {
   bool load_programs(bool everything);
   Result<void> calibrate();
   bool run(const bpf_program* program, Assembly* assembly, Pid only = Pid{0});
-  void drain(Assembly* assembly);
+  void drain(IteratorReader::Records& records);
 
   UniqueFd socket_, io_ring_;
   Skeleton skeleton_;
   Ring ring_;
-  Assembly* receiver_ = nullptr;  // while an iterator is read
+  IteratorReader::Records* ring_receiver_ = nullptr;  // while an iterator is read
   bool everything_ = true;
 };
 
@@ -119,8 +120,9 @@ Result<void> KernelWalk::Programs::load() {
   }
   ring_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.sl_scan_ring),
                                [](void* self, void* data, std::size_t size) {
-                                 Assembly* to = static_cast<Programs*>(self)->receiver_;
-                                 if (to != nullptr) to->add({static_cast<const std::byte*>(data), size});
+                                 IteratorReader::Records* to = static_cast<Programs*>(self)->ring_receiver_;
+                                 const auto* bytes = static_cast<const std::byte*>(data);
+                                 if (to != nullptr) to->append(bytes, size);
                                  return 0;
                                },
                                this, nullptr));
@@ -137,10 +139,10 @@ Result<void> KernelWalk::Programs::calibrate() {
   return {};
 }
 
-void KernelWalk::Programs::drain(Assembly* assembly) {
-  receiver_ = assembly;
+void KernelWalk::Programs::drain(IteratorReader::Records& records) {
+  ring_receiver_ = &records;
   ring_buffer__consume(ring_.get());
-  receiver_ = nullptr;
+  ring_receiver_ = nullptr;
 }
 
 bool KernelWalk::Programs::run(const bpf_program* program, Assembly* assembly, Pid only) {
@@ -153,27 +155,16 @@ bool KernelWalk::Programs::run(const bpf_program* program, Assembly* assembly, P
   if (!link) return false;
   const UniqueFd iterator(bpf_iter_create(bpf_link__fd(link.get())));
   if (!iterator.valid()) return false;
-  std::vector<std::byte> buffer(128 * 1024);
-  std::size_t filled = 0;
-  while (true) {
-    const ssize_t n = ::read(iterator.get(), buffer.data() + filled, buffer.size() - filled);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (n < 0) return false;
-    drain(assembly);
-    if (n == 0) return filled == 0;
-    filled += static_cast<std::size_t>(n);
-    std::size_t at = 0;
-    while (filled - at >= sizeof(sl_scan_header)) {
+  IteratorReader reader(iterator.get(), [this](IteratorReader::Records& records) { drain(records); });
+  for (IteratorReader::Records records; reader.next(records);) {
+    for (std::size_t at = 0; at < records.used;) {
       sl_scan_header header{};
-      std::memcpy(&header, buffer.data() + at, sizeof(header));
-      if (header.size < sizeof(header)) return false;
-      if (filled - at < header.size) break;
-      if (assembly != nullptr) assembly->add({buffer.data() + at, header.size});
+      std::memcpy(&header, records.bytes.data() + at, sizeof(header));
+      if (assembly != nullptr) assembly->add({records.bytes.data() + at, header.size});
       at += header.size;
     }
-    std::memmove(buffer.data(), buffer.data() + at, filled - at);
-    filled -= at;
   }
+  return reader.whole();
 }
 
 Result<Snapshot> KernelWalk::Programs::take(const ScanProgress& progress) {

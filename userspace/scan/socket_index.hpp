@@ -7,6 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/big_vector.hpp"
+
 namespace sockleak {
 
 class SocketIndex {
@@ -14,6 +16,7 @@ class SocketIndex {
   explicit SocketIndex(std::size_t expected) {
     std::size_t size = 64;
     while (size < expected * 2) size *= 2;
+    reserve_big(slots_, size);
     slots_.resize(size);
   }
 
