@@ -60,7 +60,7 @@ int BPF_PROG(sl_io_uring_complete, void *ring, void *request)
 	if (!sk)
 		return 0;
 	listener = BPF_CORE_READ(asked, file);
-	sl_accepted_socket(listener ? sl_probe_sock_of_file(listener) : NULL, sk, fd);
+	sl_accepted_socket(listener ? sl_probe_sock_of_file(listener) : NULL, sk, sl_probe_cookie(sk), fd);
 	if (sl_config.unix_calls && fd >= 0)
 		sl_unix_appeared((__u32)fd, 0);
 	return 0;

@@ -89,12 +89,12 @@ static __always_inline void sl_closed(__u64 cookie, __u32 state)
 	sl_tell_closed(cookie, state, how, stack, end);
 }
 
-/* `fd`: -1 = none, as in a slot of a ring. */
-static __always_inline void sl_accepted_socket(struct sock *listener, struct sock *sk, __s32 fd)
+/* `cookie`: 0 = nobody has asked for it, or a unix socket. `fd`: -1 = none, as in a slot of a ring, or not known yet. */
+static __always_inline void sl_accepted_socket(struct sock *listener, struct sock *sk, __u64 cookie, __s32 fd)
 {
 	struct sl_socket_accepted *event;
 	struct sl_target *target;
-	__u64 stack, cookie, listener_cookie = 0;
+	__u64 stack, listener_cookie = 0;
 	__u32 end = 0, is_unix;
 
 	target = sl_current_target();
@@ -103,9 +103,11 @@ static __always_inline void sl_accepted_socket(struct sock *listener, struct soc
 	if (!sl_is_watched_sock(sk))
 		return;
 	is_unix = sl_is_unix(sk);
-	cookie = is_unix ? sl_unix_begin(sk) : sl_probe_cookie(sk);
-	if (is_unix && !cookie)
-		return;
+	if (is_unix) {
+		cookie = sl_unix_begin(sk);
+		if (!cookie)
+			return;
+	}
 	if (listener && BPF_CORE_READ(listener, __sk_common.skc_state) == SL_TCP_LISTEN)
 		listener_cookie = is_unix ? sl_unix_number(listener) : sl_probe_cookie(listener);
 	/* Of a process that has just joined: from a listener that is not tracked yet. If it stays open, the iterators find it. */
@@ -142,7 +144,7 @@ static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
 		return;
 	sk = sl_sock_of_fd(fd);
 	if (sk)
-		sl_accepted_socket(sl_sock_of_fd(listener_fd), sk, (__s32)fd);
+		sl_accepted_socket(sl_sock_of_fd(listener_fd), sk, sl_probe_cookie(sk), (__s32)fd);
 }
 
 #endif

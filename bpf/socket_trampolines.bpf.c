@@ -79,11 +79,22 @@ int BPF_PROG(sl_file_receive, struct file *file)
 }
 #endif
 
-SEC("fexit/__sys_accept4")
-int BPF_PROG(sl_sys_accept4, int fd, struct sockaddr *address, int *length, int flags, int ret)
+/* Both ends of an accepted connection have met, in the task that accepts. Not fexit/__sys_accept4: it is not run for a call
+ * that waited already when it was attached. What io_uring accepts is sl_io_uring_complete's, which knows the listener. */
+SEC("fentry/security_sock_graft")
+int BPF_PROG(sl_sock_graft, struct sock *sk, struct socket *parent)
 {
-	if (ret >= 0)
-		sl_accepted(fd, ret);
+	struct pt_regs *regs = sl_user_regs();
+	__u64 call = regs ? SL_LOAD(regs, orig_ax) : 0;
+	struct sock *listener = NULL;
+
+	if (!sk || !sl_current_target())
+		return 0;
+	if (call == 43 || call == 288) /* accept, accept4 (x86-64) */
+		listener = sl_sock_of_fd((__u32)regs->di);
+	else if (BPF_CORE_READ(sl_task(), io_uring))
+		return 0;
+	sl_accepted_socket(listener, sk, sl_is_unix(sk) ? 0 : sl_cookie(sk), -1);
 	return 0;
 }
 

@@ -60,7 +60,7 @@ const std::vector<Hook>& all_hooks() {
       {"create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
        "sl_socket_post_create", "", Build::kFull},
       {"create", "cgroup/sock_create", HookKind::kCgroupSockCreate, nullptr, "sl_sock_create", ""},
-      {"accept", "fexit/__sys_accept4", HookKind::kFexit, "__sys_accept4", "sl_sys_accept4", ""},
+      {"accept", "fentry/security_sock_graft", HookKind::kFentry, "security_sock_graft", "sl_sock_graft", ""},
       {"accept", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit",
        "about 75 ns on every system call of the machine while attached"},
       {"ring", "tp_btf/io_uring_complete", HookKind::kTracingBtf, "io_uring_complete", "sl_io_uring_complete", "",
