@@ -29,10 +29,11 @@ namespace sockleak {
   X(python_stacks_missed, 0, "stacks of Python programs without their Python frames")                         \
   X(python_stacks_broken, 0, "stacks whose Python frames could not all be read")                              \
   X(python_names_lost, 0, "Python frames whose names did not arrive")                                         \
-  X(interpreters_unknown, 0, "Python programs whose interpreter is of an unknown version or build")             \
+  X(interpreters_unknown, 0, "Python or Java programs whose interpreter is of an unknown version or build")     \
   X(goroutines_lost, 0, "sockets of Go programs whose goroutine or ancestors could not be read")               \
   X(go_runtimes_unknown, 0, "Go programs of a release whose goroutines are not known")                          \
   X(modules_unreadable, 0, "modules that could not be opened")                                                \
+  X(hooks_skipped, 0, "hooks not run because one was being run on that processor: perhaps unseen events")      \
   X(accepts_without_cookie, 1, "accepted sockets that had no identity yet")                                   \
   X(accepts_unseen, 0, "accepted sockets of which only the close was seen")                                   \
   X(compat_tasks, 0, "32-bit tasks, whose stacks are not walked")                                             \

@@ -371,6 +371,7 @@ Counters AttachedSource::losses() {
   Counters losses = kernel_losses(bpf_map__fd(programs_->maps.sl_counters));
   losses.merge(stacks_feed_.losses());
   losses.merge(maps_feed_.losses());
+  losses.add(Counter::hooks_skipped, programs_.skipped_runs());
   losses.add(Counter::mappings_dropped, addresses_.dropped());
   return losses;
 }

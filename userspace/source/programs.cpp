@@ -1,5 +1,6 @@
 #include "source/programs.hpp"
 
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -114,6 +115,18 @@ Result<void> Programs::attach() {
   }
   tables_ = KernelTables(task_file, tcp, unix_sockets);
   return {};
+}
+
+std::uint64_t Programs::skipped_runs() const {
+  std::uint64_t skipped = 0;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    bpf_prog_info info{};
+    std::uint32_t size = sizeof(info);
+    const int fd = bpf_program__fd(program);
+    if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0) skipped += info.recursion_misses;
+  }
+  return skipped;
 }
 
 void Programs::attach_touches() {

@@ -37,6 +37,9 @@ class Programs {
   [[nodiscard]] sockleak_bpf& operator*() const { return *skeleton_; }
   [[nodiscard]] sockleak_bpf* operator->() const { return skeleton_.get(); }
   [[nodiscard]] const std::vector<HookFact>& attached() const { return attached_; }
+  /// How often the kernel has left out a run because the same program was preempted on that processor, in the middle of
+  /// another run: of targets or of anybody else (bpf_prog_info.recursion_misses, Linux commit 9ed9e9ba2337; 0 before 5.12).
+  [[nodiscard]] std::uint64_t skipped_runs() const;
   [[nodiscard]] const KernelTables& tables() const { return tables_; }
   /// Programs here cannot give cookies to sockets that have none: name_sockets() before they are adopted.
   [[nodiscard]] bool need_named_sockets() const { return build_ == Build::kBasic; }
