@@ -16,6 +16,7 @@ import jit_programs
 JAVAC = shutil.which("javac")
 PROGRAM = harness.REPOSITORY / "tests/programs/java/ErrorPath.java"
 OLDEST = 17
+FIRST_VIRTUAL = 21
 POOLED = 5  # http.maxConnections
 LOSSES = ("interpreters_unknown", "stacks_insane", "stacks_unreadable", "stacks_without_rule", "stacks_contended")
 
@@ -79,10 +80,10 @@ class JavaPrograms(unittest.TestCase):
     def tearDownClass(cls):
         cls.classes.cleanup()
 
-    def trace(self, java, flags, *options):
+    def trace(self, java, flags, *options, losses=LOSSES):
         outcome, truth = jit_programs.trace([java, *flags, "-cp", self.classes.name, "ErrorPath", "TRUTH", *options])
         report = harness.parse_report(outcome)
-        for name in LOSSES:
+        for name in losses:
             self.assertEqual(0, harness.counter(report, name), name)
         return report, truth
 
@@ -128,6 +129,22 @@ class JavaPrograms(unittest.TestCase):
                 for finding in found:
                     self.assert_java_stack(finding["created_at"], truth["created_at"])
 
+    def test_a_virtual_thread(self):
+        """It runs on a carrier's stack, the outer part of its own may be in the heap: where its stack ends differs, its
+        own lines do not."""
+        for version, java in self.machines.items():
+            if int(version) < FIRST_VIRTUAL:
+                continue
+            with self.subTest(java=version):
+                report, truth = self.trace(java, (), "--virtual", losses=set(LOSSES) - {"stacks_without_rule"})
+                found = jit_programs.connects(report)
+                self.assertEqual(truth["leaked"], sum(finding["leaked"] for finding in found), found)
+                for finding in found:
+                    print(f"{finding['created']} sockets by a virtual thread, leaked {finding['leaked']}, truncated: "
+                          f"{finding['created_at']['truncated']}")
+                    self.assertEqual(truth["created_at"], culprit(finding["created_at"]), harness.show(finding["created_at"]))
+                    for closed in finding["closed_at"]:
+                        self.assertEqual(truth["closed_at"], culprit(closed["stack"]), harness.show(closed["stack"]))
 
     def check_at_exit(self, java, *options):
         """Nothing tells an idle connection from a forgotten one at the end; the pool keeps five of an address."""

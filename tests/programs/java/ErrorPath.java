@@ -1,7 +1,8 @@
 // A client that forgets its connection when the backend refuses: new Socket() and HttpURLConnection. Says "ready", begins
 // when a line comes on stdin, says "done", ends with stdin, so that its code can be read while it lives.
-//   java ErrorPath TRUTH [--repaired] [--warm-up REQUESTS] [--case socket|http] [--pool] [--ends]
-// --warm-up makes its methods hot first; --pool leaves an idle connection in the HTTP client's pool; --ends does not wait.
+//   java ErrorPath TRUTH [--repaired] [--warm-up REQUESTS] [--case socket|http] [--pool] [--virtual] [--ends]
+// --warm-up makes its methods hot first; --pool leaves an idle connection in the HTTP client's pool; --virtual asks from a
+// virtual thread (JDK 21 and later); --ends does not wait.
 // The truth goes to the file that is named first.
 import java.io.IOException;
 import java.io.InputStream;
@@ -80,6 +81,20 @@ public class ErrorPath {
     return leaked;
   }
 
+  /** The same in a virtual thread. By reflection: the compiler may be older than the machine that runs this. */
+  static int placeOrdersVirtually(int port, boolean careful) throws Exception {
+    int[] leaked = new int[1];
+    Runnable work = () -> {
+      try {
+        leaked[0] = placeOrders(port, REQUESTS, false, careful);
+      } catch (IOException failure) {
+        throw new RuntimeException(failure);
+      }
+    };
+    ((Thread) Thread.class.getMethod("startVirtualThread", Runnable.class).invoke(null, work)).join();
+    return leaked[0];
+  }
+
   static void serve(ServerSocket listener) {
     try {
       for (int i = 0;; i++) {
@@ -138,6 +153,7 @@ public class ErrorPath {
     }
     int leaked = 0;
     if (pool) fetchAndKeepAlive(listener.getLocalPort());
+    else if (options.contains("--virtual")) leaked = placeOrdersVirtually(listener.getLocalPort(), repaired);
     else leaked = placeOrders(listener.getLocalPort(), REQUESTS, http, repaired);
     Files.writeString(Path.of(arguments[0]), "{\"program\": \"ErrorPath.java\", \"created\": " + (pool ? 1 : REQUESTS)
         + ", \"leaked\": " + leaked + ", \"origin\": \"connect\"" + places() + "}\n");
