@@ -52,8 +52,8 @@ struct sl_control {
 #define SL_CONTROLS 4 /* credentials, security label, pidfd, and then the descriptors */
 #define SL_MESSAGE_FDS 64 /* of at most 253 (SCM_MAX_FD); more are counted */
 
-/* recvmsg() has returned: the descriptors are in the caller's control buffer. */
-static __always_inline void sl_received_message(__u64 header)
+/* recvmsg() has returned: the descriptors are in the caller's control buffer. A function of its own, as sl_accepted(). */
+__weak __noinline int sl_received_message(__u64 header)
 {
 	struct sl_message message = {};
 	struct sl_control control = {};
@@ -61,15 +61,15 @@ static __always_inline void sl_received_message(__u64 header)
 	__u32 i, fd, count = 0;
 
 	if (!sl_current_target() || bpf_probe_read_user(&message, sizeof(message), (void *)header))
-		return;
+		return 0;
 	at = message.control;
 	end = at + message.control_length;
 	if (!at)
-		return;
+		return 0;
 	for (i = 0; i < SL_CONTROLS; i++) {
 		if (at + sizeof(control) > end || bpf_probe_read_user(&control, sizeof(control), (void *)at) ||
 		    control.length < sizeof(control))
-			return;
+			return 0;
 		if (control.level == SL_SOL_SOCKET && control.type == SL_SCM_RIGHTS) {
 			count = (__u32)((control.length - sizeof(control)) / sizeof(__s32));
 			break;
@@ -80,9 +80,10 @@ static __always_inline void sl_received_message(__u64 header)
 		sl_count(SL_COUNTER_HAND_OVERS_CUT);
 	for (i = 0; i < SL_MESSAGE_FDS; i++) {
 		if (i >= count || bpf_probe_read_user(&fd, sizeof(fd), (void *)(at + sizeof(control) + i * sizeof(fd))))
-			return;
+			return 0;
 		sl_received_fd(fd, SL_RECEIVED_MESSAGE);
 	}
+	return 0;
 }
 
 #endif

@@ -135,16 +135,18 @@ static __always_inline void sl_accepted_socket(struct sock *listener, struct soc
 		sl_tell_goroutine(cookie, target->asid);
 }
 
-/* accept() on descriptor `listener_fd` returned `fd`. */
-static __always_inline void sl_accepted(__u32 listener_fd, __u32 fd)
+/* accept() on descriptor `listener_fd` returned `fd`. A function of its own: all that calls one another may have 512 bytes
+ * of stack together, and sl_sys_exit() calls enough. */
+__weak __noinline int sl_accepted(__u32 listener_fd, __u32 fd)
 {
 	struct sock *sk;
 
 	if (!sl_current_target())
-		return;
+		return 0;
 	sk = sl_sock_of_fd(fd);
 	if (sk)
 		sl_accepted_socket(sl_sock_of_fd(listener_fd), sk, sl_probe_cookie(sk), (__s32)fd);
+	return 0;
 }
 
 #endif

@@ -91,7 +91,7 @@ int BPF_PROG(sl_sock_graft, struct sock *sk, struct socket *parent)
 	if (!sk || !sl_current_target())
 		return 0;
 	if (call == 43 || call == 288) /* accept, accept4 (x86-64) */
-		listener = sl_sock_of_fd((__u32)regs->di);
+		listener = sl_sock_of_fd((__u32)SL_LOAD(regs, di));
 	else if (BPF_CORE_READ(sl_task(), io_uring))
 		return 0;
 	sl_accepted_socket(listener, sk, sl_is_unix(sk) ? 0 : sl_cookie(sk), -1);

@@ -34,16 +34,30 @@ static __always_inline struct pt_regs *sl_user_regs(void)
 
 #define SL_GOROUTINE_STACK (1ull << 30) /* maxstacksize, src/runtime/proc.go: 1 GB unless the program raises it */
 
+#define SL_GOROUTINE_GUARD 16384 /* where a goroutine's stack is taken for full: 928 bytes above its low end, or a few times that */
+
+/* A goroutine's stackguard0 and stackguard1 lie a little above its stack's low end, or are one of the small negative
+ * numbers that ask it to stop, or all ones (src/runtime/runtime2.go, stack.go). */
+static __always_inline int sl_is_stack_guard(__u64 guard, __u64 low)
+{
+	return guard - low <= SL_GOROUTINE_GUARD || guard >= -(__u64)SL_PAGE;
+}
+
 /* Is `sp` on the stack of the goroutine at `g`? Then the bytes from there to its end, else 0. struct g begins with its
- * stack's bounds in all releases of Go (src/runtime/runtime2.go); what other programs have there only seldom holds `sp`. */
+ * stack's bounds and two guards in all releases of Go; two words alone are not enough to know one by: in HotSpot's
+ * interpreter the register that Go has `g` in points to a method's parameters, amid the stack. */
 static __always_inline __u64 sl_goroutine_stack_left(__u64 g, __u64 sp)
 {
-	__u64 bounds[2] = {};
+	__u64 words[4] = {}, low, high;
 
-	if (bpf_probe_read_user(bounds, sizeof(bounds), (void *)g) || !bounds[0] || ((bounds[0] | bounds[1]) & 7) ||
-	    sp < bounds[0] || sp >= bounds[1] || bounds[1] - bounds[0] > SL_GOROUTINE_STACK)
+	if (bpf_probe_read_user(words, sizeof(words), (void *)g))
 		return 0;
-	return bounds[1] - sp;
+	low = words[0];
+	high = words[1];
+	if (!low || ((low | high) & 7) || sp < low || sp >= high || high - low > SL_GOROUTINE_STACK ||
+	    !sl_is_stack_guard(words[2], low) || !sl_is_stack_guard(words[3], low))
+		return 0;
+	return high - sp;
 }
 
 /* Bytes from `sp` to where the stack can hold no more frames; 0 = unknown. The first thread's stack ends at

@@ -28,7 +28,7 @@ def trace(command, *, prepare=lambda pid: None, form="--json"):
             harness.read_line(program.stdout, "ready", arguments[0])
             prepare(program.pid)
             # The runtimes have unix sockets of their own.
-            tracer = harness.Tracer("-p", program.pid, "-t", "tcp", "--older", "0s", form)
+            tracer = harness.Tracer("-p", program.pid, "--older", "0s", form)
             program.stdin.write("\n")
             program.stdin.flush()
             harness.read_line(program.stdout, "done", arguments[0])

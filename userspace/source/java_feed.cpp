@@ -147,7 +147,8 @@ MappedFrame JavaFeed::compiled_frame(Process& process, const CodeBlob& blob, std
 MappedFrame JavaFeed::interpreted_frame(Process& process, const InterpretedFrame& words) {
   const auto& facts = method(process, words.method).facts;
   if (!facts) return named({});
-  if (words.bytecode == 0) return facts->bytecodes == 0 ? frame(process, words.method, -1) : named({});
+  // A native method has no bytecode; while its code is looked for, what the frame has in that place means nothing.
+  if (facts->bytecodes == 0) return frame(process, words.method, -1);
   const std::uint64_t index = words.bytecode - facts->bytecode;
   return index < facts->bytecodes ? frame(process, words.method, static_cast<std::int64_t>(index)) : named({});
 }

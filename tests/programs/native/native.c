@@ -79,17 +79,21 @@ SEPARATE int variable(char request) {
 }
 
 // What Go keeps its goroutine in: a pointer right below the thread pointer, to the bounds of its stack. More than a page
-// lies between this frame and the next.
+// lies between this frame and the next. In turn bounds that hold everything, and bounds around this frame alone, as the
+// words that HotSpot's interpreter has there.
 struct bounds {
-  unsigned long lowest, end;
+  unsigned long lowest, end, guards[2];
 };
 static _Thread_local const struct bounds* looks_like_a_goroutine;
 
 SEPARATE int misleading(char request) {
-  static const struct bounds everything = {8, ~7ul};
+  static size_t calls;
+  static struct bounds bounds;
   volatile char local[5000];
   local[0] = request;
-  looks_like_a_goroutine = &everything;
+  const unsigned long here = (unsigned long)local & ~7ul;
+  bounds = ++calls % 2 ? (struct bounds){8, ~7ul, {0}} : (struct bounds){here - (1ul << 28), here + 64, {here, here}};
+  looks_like_a_goroutine = &bounds;
   if ((char*)(&looks_like_a_goroutine + 1) != (char*)__builtin_thread_pointer()) errx(70, "not below the thread pointer");
   const int fd = open_backend(local[0]);
   looks_like_a_goroutine = NULL;
