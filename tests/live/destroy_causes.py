@@ -16,16 +16,11 @@ def destroy(*arguments):
     return harness.run(harness.SOCKLEAK, "destroy", *map(str, arguments), "--yes", "--json")
 
 
-def with_bpf():
-    features = json.loads(harness.run(harness.SOCKLEAK, "doctor", "--json").stdout)["features"]
-    return any(one["name"] == "BPF iterators" and one["present"] for one in features)
-
-
 class DestroyCauses(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
-        if not with_bpf():
+        if not harness.searches_through_bpf():
             self.skipTest("this kernel cannot be searched through BPF, so nothing of this is proven")
 
     def ended(self, scenario, cause, **stays):
@@ -100,7 +95,7 @@ class WhatOnlyItsProcessFrees(unittest.TestCase):
                          "d = connect(l)", "t = l.accept()[0]")
 
     def test_a_closed_socket_is_refused_and_the_reason_given(self):
-        if not with_bpf():
+        if not harness.searches_through_bpf():
             self.skipTest("only BPF shows such sockets")
         outcome = destroy("netns", "=", self.holder.netns, "state", "close")
         self.assertEqual(1, outcome.returncode, outcome.stderr)

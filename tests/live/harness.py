@@ -73,6 +73,12 @@ def run(*arguments, **options):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * TIMEOUT, check=False, **options)
 
 
+def searches_through_bpf():
+    """Whether this kernel's tables can be walked by `scan`: from 5.12 on."""
+    features = json.loads(run(SOCKLEAK, "doctor", "--json").stdout)["features"]
+    return any(one["name"] == "BPF iterators" and one["present"] for one in features)
+
+
 def as_nobody(*arguments):
     return ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *arguments)
 
