@@ -32,6 +32,50 @@ http {{
 }}
 """
 
+HAPROXY = """
+global
+  nbthread 2
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 5s
+  timeout server 5s
+frontend in
+  bind 127.0.0.1:{port}
+  http-request return status 200 content-type text/plain string "ok" if {{ path / }}
+  default_backend out
+backend out
+  option http-server-close
+  http-request set-path /
+  server itself 127.0.0.1:{port}
+"""
+
+# The same in each: connects to itself, closes all but every tenth connection, and ends before the interpreter can close
+# those.
+ROUNDS, FORGOTTEN = 100, 10
+INTERPRETERS = {
+    "perl": ("-MSocket", "-e", """
+        socket(my $listener, PF_INET, SOCK_STREAM, 0); bind($listener, sockaddr_in(0, INADDR_LOOPBACK)); listen($listener, 9);
+        sub dial { socket(my $one, PF_INET, SOCK_STREAM, 0); connect($one, getsockname($listener)) or die; return $one; }
+        my @kept;
+        for my $i (1..100) { my $one = dial(); accept(my $other, $listener); if ($i % 10) { close $one } else { push @kept, $one }
+                             close $other; }
+        kill 9, $$;"""),
+    "ruby": ("-rsocket", "-e", """
+        LISTENER = TCPServer.new('127.0.0.1', 0); KEPT = []
+        def dial = TCPSocket.new('127.0.0.1', LISTENER.addr[1])
+        (1..100).each { |i| one = dial; LISTENER.accept.close; i % 10 == 0 ? KEPT << one : one.close }
+        Process.kill(9, $$)"""),
+    "php": ("-n", "-r", """
+        $listener = stream_socket_server('tcp://127.0.0.1:0'); $kept = [];
+        function dial($listener) { return stream_socket_client('tcp://' . stream_socket_get_name($listener, false)); }
+        for ($i = 1; $i <= 100; $i++) {
+          $one = dial($listener); $other = stream_socket_accept($listener); fclose($other);
+          if ($i % 10) fclose($one); else $kept[] = $one;
+        }
+        exec('kill -9 ' . getmypid());"""),
+}
+
 
 def free_port():
     with socket.socket() as probe:
@@ -88,6 +132,15 @@ def postgresql():
             yield postgres, port
 
 
+def await_listener(process, port):
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if process.poll() is not None:
+            raise AssertionError(f"ended with {process.returncode}")
+
+
 class RealPrograms(unittest.TestCase):
     maxDiff = None
 
@@ -126,6 +179,17 @@ class RealPrograms(unittest.TestCase):
                           f"http://127.0.0.1:{port}/proxy") as wrk:
                     self.watch("nginx", nginx, wrk, least=10)
 
+    @unittest.skipUnless(shutil.which("haproxy"), "there is no haproxy")
+    def test_haproxy_with_wrk(self):
+        port = free_port()
+        with harness.scratch() as directory:
+            config = directory / "haproxy.cfg"
+            config.write_text(HAPROXY.format(port=port))
+            with child("haproxy", "-V", "-db", "-f", config, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as haproxy:
+                await_listener(haproxy, port)
+                with load("wrk", "-t1", "-c16", "-d120s", "-H", "Connection: close", f"http://127.0.0.1:{port}/other") as wrk:
+                    self.watch("haproxy", haproxy, wrk, least=10)
+
     def test_redis_with_redis_benchmark(self):
         port = free_port()
         with harness.scratch() as directory:
@@ -143,6 +207,22 @@ class RealPrograms(unittest.TestCase):
             self.assertEqual(0, filled.returncode, filled.stderr.decode())
             with load(*pgbench, "-C", "-S", "-c", "4", "-T", "120", "postgres") as client:
                 self.watch("postgres", postgres, client, least=10)
+
+    def test_interpreters_without_names_of_their_own_frames(self):
+        """Their functions are not known, but every native stack is whole, and what is forgotten is counted."""
+        for name, arguments in INTERPRETERS.items():
+            if shutil.which(name) is None:
+                print(f"skipped: there is no {name}")
+                continue
+            with self.subTest(name):
+                outcome = harness.run(harness.SOCKLEAK, "check", "--json", "-v", "-t", "tcp", "--", shutil.which(name), *arguments)
+                report = harness.parse_report(outcome)
+                for site in report["sites"]:
+                    for stack in (site["created_at"], *(close["stack"] for close in site["closed_at"] if close["how"] == "close")):
+                        self.assertTrue(harness.is_whole(stack), f"{site['origin']}\n{harness.show(stack)}")
+                leaked = {finding["origin"]: finding["leaked"] for finding in report["findings"] if finding["verdict"] == "leak"}
+                self.assertEqual({"connect": ROUNDS // FORGOTTEN}, leaked, outcome.stderr.decode())
+                self.assertEqual(2 * ROUNDS + 1, report["totals"]["created"])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,19 @@ LEAVES = ("left", "right", "framed")
 
 
 class RecalledWalks(unittest.TestCase):
+    def test_children_need_no_rules_of_their_own(self):
+        rules = {}
+        for children in (1, 200):
+            outcome = harness.run(harness.SOCKLEAK, "check", "-o", "/dev/fd/2", "--json", "-v", "--",
+                                  harness.PROGRAMS / "fork_server", "--children", str(children))
+            truth, said = json.loads(outcome.stdout), outcome.stderr.decode()
+            report = json.loads(said[said.index("{"):said.rindex("}") + 1])
+            self.assertEqual((truth["created"], truth["leaked"]), (report["totals"]["created"], report["totals"]["leaked"]))
+            rules[children] = int(re.search(r"; (\d+) rules", said).group(1))
+        print(f"\nrules by number of children: {rules}", flush=True)
+        self.assertGreater(rules[1], 0)
+        self.assertEqual(rules[1], rules[200])
+
     def test_stacks_that_differ_only_in_return_addresses_are_told_apart(self):
         outcome = harness.run(harness.SOCKLEAK, "check", "-o", "/dev/fd/2", "--json", "-v", "--",
                               harness.PROGRAMS / "same_depth", "--count", "1000")
