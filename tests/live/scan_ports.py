@@ -81,6 +81,8 @@ class Ports(unittest.TestCase):
             self.assertEqual(gauge["range"], expected_range)
             truth[question] = oracle.ask("connect", *question)
             self.assertEqual(truth[question], free_towards(gauge, *question), f"{scenario}: {question}: {gauge}")
+        # Before 6.18 (d57f4b874946) a port stays taken by bind() after the socket that did it, such as the next question's.
+        self.gauge = oracle.gauge()
         for source in BINDS:
             gauge = oracle.gauge()
             truth[source] = oracle.ask("bind", source)
@@ -88,7 +90,6 @@ class Ports(unittest.TestCase):
             if free is not None:  # it is measured where somebody binds
                 self.assertEqual(truth[source], free, f"{scenario}: bind({source}): {gauge}")
         print(f"\n{scenario}: {truth}", flush=True)
-        self.gauge = gauge
         return truth
 
     def test_nothing_in_use(self):
