@@ -6,6 +6,7 @@
 #include "emit.bpf.h"
 #include "filter.bpf.h"
 #include "read.bpf.h"
+#include "stack_copy.bpf.h"
 #include "tracked.bpf.h"
 #include "unix_socket.bpf.h"
 
@@ -37,6 +38,25 @@ static __always_inline void sl_received_fd(__u32 fd, __u8 how)
 	if (!sk || !sl_is_watched_sock(sk))
 		return;
 	sl_received(sl_is_unix(sk) ? sl_unix_number(sk) : sl_probe_cookie(sk), (__s32)fd, how);
+}
+
+/* Which of the ways it is that a descriptor comes into the current process; 0 = another one (seccomp's addfd happens in
+ * whatever call was interrupted). By system calls of x86-64. */
+static __always_inline __u8 sl_way_of_receiving(void)
+{
+	struct pt_regs *regs = sl_user_regs();
+
+	if (SL_LOAD(sl_task(), flags) & SL_PF_IO_WORKER)
+		return SL_RECEIVED_MESSAGE;
+	switch (regs ? SL_LOAD(regs, orig_ax) : 0) {
+	case 438: /* pidfd_getfd */
+		return SL_RECEIVED_PIDFD;
+	case 47: /* recvmsg */
+	case 299: /* recvmmsg */
+	case 426: /* io_uring_enter */
+		return SL_RECEIVED_MESSAGE;
+	}
+	return 0;
 }
 
 /* struct user_msghdr and struct cmsghdr as programs see them. */

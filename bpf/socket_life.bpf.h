@@ -149,4 +149,21 @@ __weak __noinline int sl_accepted(__u32 listener_fd, __u32 fd)
 	return 0;
 }
 
+/* A connection meets the socket of the file that accept() will return. What io_uring accepts is sl_io_uring_complete()'s,
+ * which knows the listener. */
+static __always_inline void sl_grafted(struct sock *sk, __u64 cookie)
+{
+	struct pt_regs *regs = sl_user_regs();
+	__u64 call = regs ? SL_LOAD(regs, orig_ax) : 0;
+	struct sock *listener = NULL;
+
+	if (!sl_current_target())
+		return;
+	if (call == 43 || call == 288) /* accept, accept4 (x86-64) */
+		listener = sl_sock_of_fd((__u32)SL_LOAD(regs, di));
+	else if (BPF_CORE_READ(sl_task(), io_uring))
+		return;
+	sl_accepted_socket(listener, sk, cookie, -1);
+}
+
 #endif

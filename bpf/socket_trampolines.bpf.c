@@ -38,25 +38,6 @@ int BPF_PROG(sl_socket_post_create, struct socket *sock, int family, int type, i
 }
 
 #ifndef SL_SOCKET_HASH
-/* Which of the ways it is that a descriptor comes into the current process; 0 = another one (seccomp's addfd happens in
- * whatever call was interrupted). By system calls of x86-64. */
-static __always_inline __u8 sl_way_of_receiving(void)
-{
-	struct pt_regs *regs = sl_user_regs();
-
-	if (SL_LOAD(sl_task(), flags) & SL_PF_IO_WORKER)
-		return SL_RECEIVED_MESSAGE;
-	switch (regs ? SL_LOAD(regs, orig_ax) : 0) {
-	case 438: /* pidfd_getfd */
-		return SL_RECEIVED_PIDFD;
-	case 47: /* recvmsg */
-	case 299: /* recvmmsg */
-	case 426: /* io_uring_enter */
-		return SL_RECEIVED_MESSAGE;
-	}
-	return 0;
-}
-
 /* Before a descriptor of another process is installed in this one: SCM_RIGHTS, pidfd_getfd(), seccomp's addfd. */
 SEC("fentry/security_file_receive")
 int BPF_PROG(sl_file_receive, struct file *file)
@@ -84,17 +65,8 @@ int BPF_PROG(sl_file_receive, struct file *file)
 SEC("fentry/security_sock_graft")
 int BPF_PROG(sl_sock_graft, struct sock *sk, struct socket *parent)
 {
-	struct pt_regs *regs = sl_user_regs();
-	__u64 call = regs ? SL_LOAD(regs, orig_ax) : 0;
-	struct sock *listener = NULL;
-
-	if (!sk || !sl_current_target())
-		return 0;
-	if (call == 43 || call == 288) /* accept, accept4 (x86-64) */
-		listener = sl_sock_of_fd((__u32)SL_LOAD(regs, di));
-	else if (BPF_CORE_READ(sl_task(), io_uring))
-		return 0;
-	sl_accepted_socket(listener, sk, sl_is_unix(sk) ? 0 : sl_cookie(sk), -1);
+	if (sk)
+		sl_grafted(sk, sl_is_unix(sk) ? 0 : sl_cookie(sk));
 	return 0;
 }
 

@@ -97,7 +97,7 @@ void add_session(CLI::App& app, RawOptions& raw) {
                  "A command made by Go keeps the stacks of so many ancestors of each goroutine (check: 10, trace: 0)")
       ->type_name("N")
       ->group("Session");
-  app.add_option("--hooks", raw.hooks, "auto (default), preferred or fallback: which kernel hooks to use")
+  app.add_option("--hooks", raw.hooks, "auto (default), preferred, kprobe or fallback: which kernel hooks to use")
       ->type_name("SET")->group("Session");
   app.add_option("--ready-fd", raw.ready_fd, "Write one byte to this descriptor once every hook is attached")
       ->type_name("N")

@@ -126,8 +126,9 @@ constexpr unsigned kGoAncestors = 10;         // SL_MAX_ANCESTORS: more are not 
   if (!raw.hooks.empty()) {
     if (raw.hooks == "auto") options.hooks = HookSet::kAuto;
     else if (raw.hooks == "preferred") options.hooks = HookSet::kPreferred;
+    else if (raw.hooks == "kprobe") options.hooks = HookSet::kKprobe;
     else if (raw.hooks == "fallback") options.hooks = HookSet::kFallback;
-    else return usage("--hooks takes auto, preferred or fallback, not " + quote(raw.hooks));
+    else return usage("--hooks takes auto, preferred, kprobe or fallback, not " + quote(raw.hooks));
   }
   options.go_ancestors = options.subcommand == Subcommand::kCheck ? kGoAncestors : 0;
   if (!raw.go_ancestors.empty()) {

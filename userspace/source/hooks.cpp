@@ -3,8 +3,13 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <linux/bpf.h>
+#include <linux/perf_event.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <fstream>
 
 #include "base/handle.hpp"
 
@@ -23,6 +28,7 @@ Attachment attachment(HookKind kind) {
     case HookKind::kTracingBtf: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, "btf_trace_", BTF_KIND_TYPEDEF};
     case HookKind::kFentry: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "", BTF_KIND_FUNC};
     case HookKind::kFexit: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, "", BTF_KIND_FUNC};
+    case HookKind::kKprobe: return {BPF_PROG_TYPE_KPROBE, BPF_CGROUP_INET_INGRESS, nullptr, 0};  // none: the first is 0
     case HookKind::kSockOps: return {BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS, nullptr, 0};
     case HookKind::kIterator: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_iter_", BTF_KIND_FUNC};
     case HookKind::kCgroupSockCreate:
@@ -38,6 +44,22 @@ constexpr const char* kUnixCost =
     "close unseen";
 constexpr const char* kTouchCost = "a look-up per read and write of the targets, while a site is suspected";
 
+bool is_trampoline(HookKind kind) { return kind == HookKind::kFentry || kind == HookKind::kFexit; }
+
+/// A probe on that function, which runs `program`.
+Result<void> try_kprobe(const Hook& hook, int program) {
+  std::ifstream file("/sys/bus/event_source/devices/kprobe/type");
+  perf_event_attr attributes{};
+  attributes.size = sizeof(attributes);
+  attributes.config1 = reinterpret_cast<std::uintptr_t>(hook.attach_to);
+  if (!(file >> attributes.type)) return fail(ErrorKind::kCannotTrace, "this kernel has no kprobes");
+  const UniqueFd event(static_cast<int>(syscall(SYS_perf_event_open, &attributes, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+  if (!event.valid() || ioctl(event.get(), PERF_EVENT_IOC_SET_BPF, program) != 0) {
+    return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name);
+  }
+  return {};
+}
+
 bool exists_in(const Hook& hook, Build build) { return hook.build == Build::kBoth || hook.build == build; }
 
 }  // namespace
@@ -52,21 +74,26 @@ const std::vector<Hook>& all_hooks() {
       {"gone", "tp_btf/tcp_destroy_sock", HookKind::kTracingBtf, "tcp_destroy_sock", "sl_tcp_destroy_sock", ""},
       {"cookie", "sockops", HookKind::kSockOps, nullptr, "sl_sock_ops", "", Build::kBasic},
       {"unix-close", "fentry/unix_release", HookKind::kFentry, "unix_release", "sl_unix_release", ""},
+      {"unix-close", "kprobe/unix_release", HookKind::kKprobe, "unix_release", "sl_kprobe_unix_release", ""},
       {"unix-close", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", kUnixCost},
       {"unix-create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
        "sl_socket_post_create", ""},
+      {"unix-create", "kprobe/security_socket_post_create", HookKind::kKprobe, "security_socket_post_create",
+       "sl_kprobe_post_create", ""},
       {"unix-create", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", "the same program as for accept"},
       {"unix-sockets", "iter/unix", HookKind::kIterator, "unix", "sl_iter_unix", "", Build::kBoth, HookUse::kIfThere},
       {"create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
        "sl_socket_post_create", "", Build::kFull},
       {"create", "cgroup/sock_create", HookKind::kCgroupSockCreate, nullptr, "sl_sock_create", ""},
       {"accept", "fentry/security_sock_graft", HookKind::kFentry, "security_sock_graft", "sl_sock_graft", ""},
+      {"accept", "kprobe/security_sock_graft", HookKind::kKprobe, "security_sock_graft", "sl_kprobe_sock_graft", ""},
       {"accept", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit",
        "about 75 ns on every system call of the machine while attached"},
       {"ring", "tp_btf/io_uring_complete", HookKind::kTracingBtf, "io_uring_complete", "sl_io_uring_complete", "",
        Build::kFull, HookUse::kIfThere},
       {"receive", "fentry/security_file_receive", HookKind::kFentry, "security_file_receive", "sl_file_receive", "",
        Build::kFull},
+      {"receive", "kprobe/security_file_receive", HookKind::kKprobe, "security_file_receive", "sl_kprobe_file_receive", ""},
       {"receive", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", "the same program as for accept"},
       {"release", "fentry/inet_release", HookKind::kFentry, "inet_release", "sl_inet_release", ""},
       {"release", "cgroup/sock_release", HookKind::kCgroupSockRelease, nullptr, "sl_sock_release", ""},
@@ -106,6 +133,7 @@ Result<void> try_hook(const Hook& hook, const btf& kernel_types, int cgroup_fd) 
   const UniqueFd loaded(bpf_prog_load(how.type, "sl_trial", "GPL", program, 2, &options));
   if (!loaded.valid()) return fail_os(ErrorKind::kCannotTrace, std::string("cannot load a program for ") + hook.name);
 
+  if (hook.kind == HookKind::kKprobe) return try_kprobe(hook, loaded.get());
   if (is_cgroup(hook.kind)) {
     const UniqueFd link(bpf_link_create(loaded.get(), cgroup_fd, how.attach, nullptr));
     if (!link.valid()) return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name);
@@ -139,7 +167,7 @@ Result<void> try_socket_storage(const btf& kernel_types) {
 Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kernel_types, int cgroup_fd) {
   std::vector<Hook> candidates, chosen;
   for (const Hook& hook : all_hooks()) {
-    if (exists_in(hook, build)) candidates.push_back(hook);
+    if (exists_in(hook, build) && (set != HookSet::kKprobe || !is_trampoline(hook.kind))) candidates.push_back(hook);
   }
   for (auto hook = candidates.begin(); hook != candidates.end(); ++hook) {
     const auto same_need = [](const Hook& a, const Hook& b) { return std::strcmp(a.need, b.need) == 0; };
@@ -152,7 +180,8 @@ Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kern
       if (set == HookSet::kFallback) continue;
       if (auto tried = try_hook(*hook, kernel_types, cgroup_fd); !tried) {
         if (set == HookSet::kAuto) continue;
-        return fail(ErrorKind::kCannotTrace, "--hooks preferred: " + tried.error().message(),
+        return fail(ErrorKind::kCannotTrace,
+                    std::string("--hooks ") + (set == HookSet::kKprobe ? "kprobe: " : "preferred: ") + tried.error().message(),
                     "--hooks auto takes what this kernel allows");
       }
     }

@@ -13,11 +13,11 @@ struct btf;
 namespace sockleak {
 
 enum class HookKind : std::uint8_t {
-  kTracingBtf, kFentry, kFexit, kCgroupSockCreate, kCgroupSockRelease, kSockOps, kIterator
+  kTracingBtf, kFentry, kFexit, kKprobe, kCgroupSockCreate, kCgroupSockRelease, kSockOps, kIterator
 };
 
-/// --hooks: the best of each need that works, only the best, or only those that every kernel has.
-enum class HookSet : std::uint8_t { kAuto, kPreferred, kFallback };
+/// --hooks: the best of each need that works, only the best, the best but trampolines, or only those that every kernel has.
+enum class HookSet : std::uint8_t { kAuto, kPreferred, kKprobe, kFallback };
 
 /// The BPF programs are built twice: with socket storage, and for kernels that refuse it to tracing programs.
 enum class Build : std::uint8_t { kFull, kBasic, kBoth };
