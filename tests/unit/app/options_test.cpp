@@ -208,7 +208,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{{"check", "-p", "7", "--max-leaks", "many"}, "many"},
         RefusedCase{{"check", "-p", "7", "--leak-exit-code", "256"}, "256"},
         RefusedCase{{"trace", "-p", "7", "--top", "-1"}, "-1"},
-        RefusedCase{{"trace", "-p", "7", "--hooks", "best"}, "auto, preferred or fallback"},
+        RefusedCase{{"trace", "-p", "7", "--hooks", "best"}, "auto, preferred, kprobe or fallback"},
         RefusedCase{{"trace", "-p", "7", "--ready-fd", "987"}, "not open"},
         RefusedCase{{"trace", "-p", "7", "--ready-fd", "1"}, "of its own"},
         RefusedCase{{"trace", "-p", "7", "--format", "xml"}, "xml"},
