@@ -17,8 +17,10 @@ static __always_inline void sl_unix_request(struct io_kiocb *asked, __s32 result
 
 	if (what == SL_IORING_OP_SOCKET && bpf_core_type_exists(struct io_socket) &&
 	    BPF_CORE_READ((struct io_socket *)asked, domain) == SL_AF_UNIX &&
-	    !BPF_CORE_READ((struct io_socket *)asked, file_slot))
-		sl_unix_appeared((__u32)result, 1);
+	    !BPF_CORE_READ((struct io_socket *)asked, file_slot)) {
+		sl_unix_made((__u32)result);
+		sl_unix_appeared((__u32)result);
+	}
 	if (what == SL_IORING_OP_CLOSE && bpf_core_type_exists(struct io_close) &&
 	    !BPF_CORE_READ((struct io_close *)asked, file_slot))
 		sl_unix_call_closed((__u32)BPF_CORE_READ((struct io_close *)asked, fd));
@@ -62,6 +64,6 @@ int BPF_PROG(sl_io_uring_complete, void *ring, void *request)
 	listener = BPF_CORE_READ(asked, file);
 	sl_accepted_socket(listener ? sl_probe_sock_of_file(listener) : NULL, sk, sl_probe_cookie(sk), fd);
 	if (sl_config.unix_calls && fd >= 0)
-		sl_unix_appeared((__u32)fd, 0);
+		sl_unix_appeared((__u32)fd);
 	return 0;
 }

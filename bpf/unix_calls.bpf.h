@@ -57,9 +57,21 @@ static __always_inline __u64 sl_current_files(void)
 	return (__u64)BPF_CORE_READ(task, files);
 }
 
-/* A call of the current process has returned descriptor `fd`. A function of its own, as the next one is, so that the
- * verifier goes through the walk of a stack but once in each. */
-__weak __noinline int sl_unix_appeared(__u32 fd, __u32 made)
+/* A call of the current process has made the socket of descriptor `fd`. A function of its own, as the next ones are: the
+ * verifier goes through the walk of a stack but once in each, and all that call one another have 512 bytes of stack. */
+__weak __noinline int sl_unix_made(__u32 fd)
+{
+	struct sl_target *target = sl_current_target();
+	struct file *file = sl_file_of_fd(fd);
+	struct sock *sk = file ? sl_probe_sock_of_file(file) : NULL;
+
+	if (target && sk && (sl_config.unix_calls & SL_UNIX_MADE) && sl_is_unix(sk) && sl_is_watched_sock(sk))
+		sl_unix_created(target, sk, BPF_CORE_READ(sk, sk_type));
+	return 0;
+}
+
+/* A call of the current process has returned descriptor `fd`. */
+__weak __noinline int sl_unix_appeared(__u32 fd)
 {
 	struct sl_target *target = sl_current_target();
 	struct file *file = sl_file_of_fd(fd);
@@ -70,8 +82,6 @@ __weak __noinline int sl_unix_appeared(__u32 fd, __u32 made)
 	if (!target)
 		return 0;
 	if (sk && sl_is_unix(sk) && sl_is_watched_sock(sk)) {
-		if (made && (sl_config.unix_calls & SL_UNIX_MADE))
-			sl_unix_created(target, sk, BPF_CORE_READ(sk, sk_type));
 		number = sl_unix_number(sk);
 		if (!bpf_map_lookup_elem(&sl_unix, &number))
 			number = 0;
@@ -120,8 +130,10 @@ static __always_inline void sl_unix_pair(__u64 descriptors)
 
 	if (bpf_probe_read_user(fds, sizeof(fds), (void *)descriptors))
 		return;
-	sl_unix_appeared(fds[0], 1);
-	sl_unix_appeared(fds[1], 1);
+	sl_unix_made(fds[0]);
+	sl_unix_appeared(fds[0]);
+	sl_unix_made(fds[1]);
+	sl_unix_appeared(fds[1]);
 }
 
 /* System calls by their numbers on x86-64. */
@@ -155,14 +167,17 @@ static __always_inline void sl_unix_call(const struct pt_regs *regs, __u64 call,
 	target = sl_current_target();
 	if (!target)
 		return;
-	if (call == 3)
+	if (call == 3) {
 		sl_unix_call_closed((__u32)regs->di);
-	else if (call == 436)
+	} else if (call == 436) {
 		target->swept++;
-	else if (call == 53)
+	} else if (call == 53) {
 		sl_unix_pair(regs->r10);
-	else
-		sl_unix_appeared((__u32)ret, call == 41);
+	} else {
+		if (call == 41)
+			sl_unix_made((__u32)ret);
+		sl_unix_appeared((__u32)ret);
+	}
 }
 
 /* The last thread of a process ends, and its descriptors are still there: a socket that only they refer to will be closed
