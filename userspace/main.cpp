@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 #include "app/commands.hpp"
@@ -32,7 +33,10 @@ int complain(const Error& error) {
 }
 
 Result<int> run(const Options& options) {
-  const auto level = options.quiet ? log::Level::kError : options.verbose ? log::Level::kInfo : log::Level::kWarning;
+  const auto level = std::getenv("SOCKLEAK_DEBUG") != nullptr ? log::Level::kDebug
+                     : options.quiet                          ? log::Level::kError
+                     : options.verbose                        ? log::Level::kInfo
+                                                              : log::Level::kWarning;
   log::configure(level, options.color && ::isatty(STDERR_FILENO) == 1);
   switch (options.subcommand) {
     case Subcommand::kTrace:

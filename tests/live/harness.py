@@ -245,6 +245,13 @@ def counter(report, name):
 class TruthTest(unittest.TestCase):
     """A report against what the program itself says of its sockets."""
     maxDiff = None
+    skipped = 0
+
+    def note_skipped(self, report):
+        """How many closes may be missing in what is looked at next."""
+        self.skipped = counter(report, "hooks_skipped")
+        if self.skipped:
+            print(f"{self.skipped} hooks were not run by this preemptible kernel", flush=True)
 
     def assert_complete(self, report):
         self.assertTrue(report["completeness"]["complete"], report["completeness"])
@@ -268,10 +275,14 @@ class TruthTest(unittest.TestCase):
         self.assertIn("main", [bare(frame["function"]) for frame in stack["frames"]])
 
         closes = [close for close in finding["closed_at"] if close["how"] == "close"]
-        self.assertCountEqual(
-            [(true_place(close), close["count"]) for close in truth["closed_at"]],
-            [(own_place(close["stack"], program), close["count"]) for close in closes],
-            "\n".join(show(close["stack"]) for close in closes))
+        said = "\n".join(show(close["stack"]) for close in closes)
+        self.assertCountEqual([true_place(close) for close in truth["closed_at"]],
+                              [own_place(close["stack"], program) for close in closes], said)
+        # A preemptible kernel may leave out hooks. It counts them, and what was closed meanwhile is found gone.
+        counts = {str(own_place(close["stack"], program)): close["count"] for close in closes}
+        for close in truth["closed_at"]:
+            self.assertLessEqual(0, close["count"] - counts[str(true_place(close))], said)
+            self.assertLessEqual(close["count"] - counts[str(true_place(close))], self.skipped, said)
         for close in closes:
             self.assertTrue(is_whole(close["stack"]), show(close["stack"]))
         if "listener_created_at" in truth:
