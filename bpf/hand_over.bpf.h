@@ -27,17 +27,19 @@ static __always_inline void sl_received(__u64 cookie, __s32 fd, __u8 how)
 	sl_submit(event);
 }
 
-static __always_inline void sl_received_fd(__u32 fd, __u8 how)
+/* A function of its own, as sl_accepted(). */
+__weak __noinline int sl_received_fd(__u32 fd, __u32 how)
 {
 	struct file *file = sl_file_of_fd(fd);
 	struct sock *sk;
 
 	if (!file)
-		return;
+		return 0;
 	sk = sl_probe_sock_of_file(file);
 	if (!sk || !sl_is_watched_sock(sk))
-		return;
-	sl_received(sl_is_unix(sk) ? sl_unix_number(sk) : sl_probe_cookie(sk), (__s32)fd, how);
+		return 0;
+	sl_received(sl_is_unix(sk) ? sl_unix_number(sk) : sl_probe_cookie(sk), (__s32)fd, (__u8)how);
+	return 0;
 }
 
 /* Which of the ways it is that a descriptor comes into the current process; 0 = another one (seccomp's addfd happens in

@@ -17,19 +17,20 @@ struct io_ring_ctx___files {
 struct sl_slot_table {
 	void *slots;
 	__u32 count;
-	__u32 by_node;
+	__u32 padding;
 };
+
+/* Known when the program is loaded, so that no kernel's verifier sees what it has no fields for. */
+#define SL_SLOTS_ARE_FILES bpf_core_field_exists(((struct io_file_table___files *)0)->files)
 
 static __always_inline void sl_slots_of_ring(struct sl_slot_table *table, struct io_ring_ctx *ring)
 {
-	if (bpf_core_field_exists(((struct io_file_table___files *)0)->files)) {
+	if (SL_SLOTS_ARE_FILES) {
 		struct io_ring_ctx___files *older = (struct io_ring_ctx___files *)ring;
 
-		table->by_node = 0;
 		table->slots = BPF_CORE_READ(older, file_table.files);
 		table->count = BPF_CORE_READ(older, nr_user_files);
 	} else {
-		table->by_node = 1;
 		table->slots = BPF_CORE_READ(ring, file_table.data.nodes);
 		table->count = BPF_CORE_READ(ring, file_table.data.nr);
 	}
@@ -42,15 +43,15 @@ static __always_inline struct file *sl_file_in_slot(const struct sl_slot_table *
 
 	if (!table->slots || index >= table->count)
 		return NULL;
-	if (table->by_node) {
+	if (SL_SLOTS_ARE_FILES) {
+		bpf_probe_read_kernel(&pointer, sizeof(pointer), (char *)table->slots + (__u64)index * sizeof(pointer));
+	} else {
 		struct io_rsrc_node *node = NULL;
 
 		bpf_probe_read_kernel(&node, sizeof(node), (char *)table->slots + (__u64)index * sizeof(node));
 		if (!node)
 			return NULL;
 		pointer = BPF_CORE_READ(node, file_ptr);
-	} else {
-		bpf_probe_read_kernel(&pointer, sizeof(pointer), (char *)table->slots + (__u64)index * sizeof(pointer));
 	}
 	return (struct file *)(pointer & ~7UL); /* the low bits are flags */
 }
