@@ -3,10 +3,14 @@
 
 import contextlib
 import json
+import pathlib
 import subprocess
+import sys
 import unittest
 
 import harness
+
+SUBJECT = pathlib.Path(__file__).with_name("scan_subject.py")
 
 PROGRAM = harness.PROGRAMS / "handovers"
 CANNOT = 77  # the kernel refuses what the scenario needs
@@ -118,6 +122,34 @@ class HandOvers(unittest.TestCase):
 
     def test_a_call_that_outlives_the_descriptor(self):
         self.assert_clean("blocked_call")
+
+    def test_a_process_whose_exit_does_not_end(self):
+        """Its socket's last close waits for a file system that does not answer."""
+        subject = subprocess.Popen(["unshare", "--net", sys.executable, "-B", SUBJECT, "stuck_exit", "wait"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            harness.read_line(subject.stdout, "ready", "the subject")
+            tracer = harness.Tracer("-p", subject.pid, "--json", "-v", "-q", "--older", "1ms")
+            subject.stdin.write("\n")
+            subject.stdin.flush()
+            truth = json.loads(subject.stdout.readline())
+            report = harness.parse_report(tracer.result(interrupt=True))
+        finally:
+            subject.stdin.close()
+            subject.wait(harness.TIMEOUT)
+            subject.stdout.close()
+        if truth is None:
+            self.skipTest("this kernel has no FUSE")
+        if not harness.searches_through_bpf():
+            self.skipTest("this kernel's exiting tasks cannot be searched")
+        self.assertEqual({(sock["local"], sock["cause"]) for sock in truth},
+                         {(sock["local"]["port"], sock["cause"]) for sock in report["ownerless"]})
+        for sock in report["ownerless"]:
+            self.assertIn("umount -f", sock["remedy"])
+        stuck = [sock for sock in report["open_sockets"] if sock["cause"] == "stuck-exit"]
+        self.assertEqual([("connect", [])] * len(truth), [(sock["origin"], sock["holders"]) for sock in stuck])
+        self.assertEqual(1, len({sock["creator"]["pid"] for sock in stuck} - {subject.pid}))
+        self.assertEqual([], [finding["rules"] for finding in report["findings"]])
 
     def test_mapping(self):
         self.assert_clean("mapping")

@@ -369,6 +369,9 @@ def go_on_alone(truth):
 
 def main():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    if sys.argv[2:] == ["wait"]:  # until somebody watches
+        print("ready", flush=True)
+        sys.stdin.readline()
     truth = globals()[sys.argv[1]]()
     if sys.argv[1] == "zombie_leader":
         threading.Thread(target=go_on_alone, args=(truth,)).start()
