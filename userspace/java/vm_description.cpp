@@ -1,17 +1,13 @@
 #include "java/vm_description.hpp"
 
-#include <gelf.h>
-
 #include <cstring>
 #include <unordered_map>
 #include <vector>
 
-#include "base/handle.hpp"
+#include "stack/exported_symbols.hpp"
 
 namespace sockleak {
 namespace {
-
-using ElfHandle = CPtr<Elf, &elf_end>;
 
 constexpr std::size_t kMostEntries = 1u << 14;  // JDK 25 has 1 300 of all kinds, JDK 17 2 000
 constexpr std::uint64_t kLargestEntry = 256;
@@ -76,22 +72,9 @@ class Entries {
 
 VmSymbols vm_symbols(const Module& module) {
   VmSymbols found;
-  if (!module.fd.valid()) return found;
-  const ElfHandle elf(elf_begin(module.fd.get(), ELF_C_READ_MMAP_PRIVATE, nullptr));
-  GElf_Ehdr header;
-  if (elf == nullptr || gelf_getehdr(elf.get(), &header) == nullptr || header.e_machine != EM_X86_64) return found;
-  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf.get(), section)) != nullptr;) {
-    GElf_Shdr facts;
-    if (gelf_getshdr(section, &facts) == nullptr || facts.sh_type != SHT_DYNSYM || facts.sh_entsize == 0) continue;
-    Elf_Data* data = elf_getdata(section, nullptr);
-    for (std::size_t i = 0; data != nullptr && i < facts.sh_size / facts.sh_entsize; ++i) {
-      GElf_Sym symbol;
-      if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
-      if (symbol.st_shndx == SHN_UNDEF) continue;
-      const char* name = elf_strptr(elf.get(), facts.sh_link, symbol.st_name);
-      if (name != nullptr && std::string_view(name).starts_with("gHotSpotVM")) found.emplace(name, symbol.st_value);
-    }
-  }
+  for_each_exported_symbol(module, [&](const ExportedSymbol& symbol) {
+    if (symbol.name.starts_with("gHotSpotVM")) found.emplace(symbol.name, symbol.address);
+  });
   return found;
 }
 

@@ -3,8 +3,6 @@
 // (_Py_DebugOffsets in pycore_runtime.h). Where autoTSSkey lies does change: it is read from the code.
 #include "python/interpreter.hpp"
 
-#include <gelf.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -12,13 +10,11 @@
 #include <string_view>
 #include <utility>
 
-#include "base/handle.hpp"
+#include "stack/exported_symbols.hpp"
 #include "stack/module_reader.hpp"
 
 namespace sockleak {
 namespace {
-
-using ElfHandle = CPtr<Elf, &elf_end>;
 
 struct Symbol {
   std::uint64_t address = 0, size = 0;
@@ -41,24 +37,12 @@ Symbols symbols_of(const Module& module) {
       {"PyObject_CallNoArgs", &found.call_no_args},
       {"PyCode_NewWithPosOnlyArgs", &found.code_new},
   }};
-  const ElfHandle elf(elf_begin(module.fd.get(), ELF_C_READ_MMAP_PRIVATE, nullptr));
-  GElf_Ehdr header;
-  if (elf == nullptr || gelf_getehdr(elf.get(), &header) == nullptr || header.e_machine != EM_X86_64) return found;
-  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf.get(), section)) != nullptr;) {
-    GElf_Shdr facts;
-    if (gelf_getshdr(section, &facts) == nullptr || facts.sh_type != SHT_DYNSYM || facts.sh_entsize == 0) continue;
-    Elf_Data* data = elf_getdata(section, nullptr);
-    for (std::size_t i = 0; data != nullptr && i < facts.sh_size / facts.sh_entsize; ++i) {
-      GElf_Sym symbol;
-      if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
-      if (symbol.st_shndx == SHN_UNDEF) continue;
-      const char* text = elf_strptr(elf.get(), facts.sh_link, symbol.st_name);
-      if (text == nullptr || (text[0] != '_' && text[0] != 'P')) continue;
-      for (const auto& [name, place] : wanted) {
-        if (name == text) *place = {symbol.st_value, symbol.st_size};
-      }
+  for_each_exported_symbol(module, [&](const ExportedSymbol& symbol) {
+    if (!symbol.name.starts_with('_') && !symbol.name.starts_with('P')) return;
+    for (const auto& [name, place] : wanted) {
+      if (name == symbol.name) *place = {symbol.address, symbol.size};
     }
-  }
+  });
   return found;
 }
 
