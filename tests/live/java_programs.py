@@ -145,6 +145,8 @@ class JavaPrograms(unittest.TestCase):
                     self.assertEqual(truth["created_at"], culprit(finding["created_at"]), harness.show(finding["created_at"]))
                     for closed in finding["closed_at"]:
                         self.assertEqual(truth["closed_at"], culprit(closed["stack"]), harness.show(closed["stack"]))
+                report, _ = self.trace(java, (), "--virtual", "--repaired", losses=set(LOSSES) - {"stacks_without_rule"})
+                self.assertEqual([], jit_programs.connects(report))
 
     def check_at_exit(self, java, *options):
         """Nothing tells an idle connection from a forgotten one at the end; the pool keeps five of an address."""

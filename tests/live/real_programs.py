@@ -53,6 +53,7 @@ backend out
 # The same in each: connects to itself, closes all but every tenth connection, and ends before the interpreter can close
 # those.
 ROUNDS, FORGOTTEN = 100, 10
+REPAIRED = {"perl": ("$i % 10", "1"), "ruby": ("i % 10 == 0 ?", "false ?"), "php": ("$i % 10", "true")}
 INTERPRETERS = {
     "perl": ("-MSocket", "-e", """
         socket(my $listener, PF_INET, SOCK_STREAM, 0); bind($listener, sockaddr_in(0, INADDR_LOOPBACK)); listen($listener, 9);
@@ -223,6 +224,10 @@ class RealPrograms(unittest.TestCase):
                 leaked = {finding["origin"]: finding["leaked"] for finding in report["findings"] if finding["verdict"] == "leak"}
                 self.assertEqual({"connect": ROUNDS // FORGOTTEN}, leaked, outcome.stderr.decode())
                 self.assertEqual(2 * ROUNDS + 1, report["totals"]["created"])
+                repaired = [word.replace(*REPAIRED[name]) for word in arguments]
+                outcome = harness.run(harness.SOCKLEAK, "check", "--json", "-t", "tcp", "--", shutil.which(name), *repaired)
+                self.assertEqual([], [finding for finding in harness.parse_report(outcome)["findings"]
+                                      if finding["verdict"] == "leak"])
 
 
 if __name__ == "__main__":
