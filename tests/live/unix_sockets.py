@@ -57,8 +57,10 @@ class UnixSockets(unittest.TestCase):
                 if close["how"] == "unseen":
                     self.assertEqual([], close["stack"]["frames"])
         by_call, otherwise = self.truth["closed_by_call"], self.truth["closed_otherwise"]
-        if self.report["hooks"]["unix-close"] == "fentry/unix_release":
-            self.assertEqual({"close": by_call + otherwise}, dict(closes))
+        if self.report["hooks"]["unix-close"].endswith("/unix_release"):
+            self.assertEqual(by_call + otherwise, closes.pop("close") + closes["exit"])
+            self.assertLessEqual(closes.pop("exit"), 1)  # of the other program, cat: GNU's closes its input, busybox's does not
+            self.assertEqual({}, closes)
         else:
             self.assertEqual({"close": by_call, "unseen": otherwise}, dict(closes))
 
