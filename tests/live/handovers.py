@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import unittest
 
 import harness
 
+KERNEL = tuple(map(int, os.uname().release.split(".")[:2]))
 SUBJECT = pathlib.Path(__file__).with_name("scan_subject.py")
 
 PROGRAM = harness.PROGRAMS / "handovers"
@@ -45,8 +47,9 @@ def play(test, scenario, *options):
         return json.loads(line), harness.parse_report(outcome)
 
 
-def holders(sock):
-    return sorted((h["pid"], h["tid"], h["fd"], h["via"], h["handed_over"] or "", h["cloexec"]) for h in sock["holders"])
+def holders(sock, only=None):
+    return sorted((h["pid"], h["tid"], h["fd"], h["via"], h["handed_over"] or "", h["cloexec"]) for h in sock["holders"]
+                  if h["via"] == only or not only)
 
 
 class HandOvers(unittest.TestCase):
@@ -55,6 +58,10 @@ class HandOvers(unittest.TestCase):
     def check(self, scenario, *options):
         truth, report = play(self, scenario, *options)
         self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        # Where only descriptors can be searched, the report says so, and tells no cause.
+        self.searched = harness.searches_through_bpf()
+        if not self.searched:
+            self.assertGreater(harness.counter(report, "holders_not_searched"), 0)
         opened = {sock["cookie"]: sock for sock in report["open_sockets"]}
         accused = {}
         for finding in report["findings"]:
@@ -65,16 +72,19 @@ class HandOvers(unittest.TestCase):
             with self.subTest(scenario=scenario, cookie=told["cookie"]):
                 if told["closed"]:
                     self.assertNotIn(told["cookie"], opened)
-                    self.assertIn(told["closed"], ways)
+                    # Queues that nobody can reach were emptied by whoever closed a unix socket next, before 8b90a9f819dc.
+                    older = told["closed"] == "async" and KERNEL < (6, 12)
+                    self.assertTrue({told["closed"], *(("close",) if older else ())} & set(ways), ways)
                     continue
                 sock = opened[told["cookie"]]
                 self.assertEqual(told["creator"], {name: sock["creator"][name] for name in ("pid", "tid")})
-                self.assertEqual(holders(told), holders(sock))
-                self.assertEqual(told["cause"], sock["cause"] or "")
+                self.assertEqual(holders(told, None if self.searched else "fd"), holders(sock))
+                if self.searched:
+                    self.assertEqual(told["cause"], sock["cause"] or "")
                 if told["rule"] != "unaccepted":
                     self.assertEqual({told["rule"]} - {""}, accused.get(told["cookie"], set()))
         ownerless = {sock["cookie"]: sock for sock in report["ownerless"]}
-        for told in truth["sockets"]:
+        for told in truth["sockets"] if self.searched else ():
             lost = told["cause"] not in ("", "zombie-leader", "unshared-files")
             self.assertEqual(lost, told["cookie"] in ownerless, told)
             if lost:
@@ -174,7 +184,8 @@ class HandOvers(unittest.TestCase):
         (finding,) = (f for f in report["findings"] if f["verdict"] == "ownerless")
         self.assertEqual(["unaccepted"], [rule["rule"] for rule in finding["rules"]])
         self.assertEqual(truth["waiting"], finding["leaked"])
-        self.assertIn("EMFILE", finding["rules"][0]["evidence"])
+        if self.searched:
+            self.assertIn("EMFILE", finding["rules"][0]["evidence"])
         self.assertIn("play_emfile", [harness.bare(f["function"]) for f in finding["created_at"]["frames"]] +
                       [harness.bare(f["function"]) for f in finding["listener_created_at"]["frames"]])
         self.assertEqual(truth["waiting"], sum(sock["cause"] == "accept-queue" for sock in report["ownerless"]))
