@@ -148,15 +148,29 @@ class JavaPrograms(unittest.TestCase):
                 report, _ = self.trace(java, (), "--virtual", "--repaired", losses=set(LOSSES) - {"stacks_without_rule"})
                 self.assertEqual([], jit_programs.connects(report))
 
-    def check_at_exit(self, java, *options):
-        """Nothing tells an idle connection from a forgotten one at the end; the pool keeps five of an address."""
+    def check_at_exit(self, java, *options, case="http"):
         with harness.scratch() as directory:
             truth = directory / "truth.json"
             outcome = harness.run(harness.SOCKLEAK, "check", "--json", "--", java, "-cp", self.classes.name, "ErrorPath",
-                                  truth, "--ends", "--case", "http", *options)
+                                  truth, "--ends", "--case", case, *options)
             return jit_programs.connects(harness.parse_report(outcome)), json.loads(truth.read_text())
 
+    def test_the_last_touch(self):
+        for version, java in self.machines.items():
+            with self.subTest(java=version):
+                (finding,), truth = self.check_at_exit(java, case="socket")
+                self.assertEqual((truth["created"], truth["leaked"]), (finding["created"], finding["leaked"]))
+                self.assert_java_stack(finding["created_at"], truth["created_at"])
+                closes = [close["stack"] for close in finding["closed_at"] if close["how"] == "close"]
+                for stack in closes:
+                    self.assert_java_stack(stack, truth["closed_at"])
+                self.assertTrue(closes)
+                self.assertEqual([(truth["leaked"], "recv → data")],
+                                 [(touch["count"], touch["what"]) for touch in finding["last_touched_at"]])
+                self.assert_java_stack(finding["last_touched_at"][0]["stack"], truth["touched_at"])
+
     def test_a_pool_is_no_leak(self):
+        """Nothing tells an idle connection from a forgotten one at the end; the pool keeps five of an address."""
         for version, java in self.machines.items():
             with self.subTest(java=version):
                 self.assertEqual([], self.check_at_exit(java, "--pool")[0])
