@@ -188,7 +188,8 @@ class HandOvers(unittest.TestCase):
             self.assertIn("EMFILE", finding["rules"][0]["evidence"])
         self.assertIn("play_emfile", [harness.bare(f["function"]) for f in finding["created_at"]["frames"]] +
                       [harness.bare(f["function"]) for f in finding["listener_created_at"]["frames"]])
-        self.assertEqual(truth["waiting"], sum(sock["cause"] == "accept-queue" for sock in report["ownerless"]))
+        self.assertEqual(truth["waiting"] if self.searched else 0,
+                         sum(sock["cause"] == "accept-queue" for sock in report["ownerless"]))
         subject = truth["sockets"][0]["creator"]["pid"]
         self.assertIn((subject, 64, 64), [(l["pid"], l["fds"], l["rlimit"]) for l in report["limits"]])
         self.assertEqual(0, report["totals"]["leaked"])
