@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 import unittest
 
 import harness
@@ -84,6 +85,15 @@ class DestroySockets(unittest.TestCase):
         self.assertEqual("b''", self.holder.ask("error(c[1].recv, 1)"), "then end of file, as the plan says")
         self.assertEqual("Connection reset by peer", self.holder.ask("error(s[1].recv, 1)"))
         self.assert_alive(0, 2)
+
+    def test_a_rate_is_kept(self):
+        named = " or ".join(f"sport = :{port}" for port in self.ports)
+        began = time.monotonic()
+        outcome = self.holder.destroy(*named.split(), "--rate", "10/s", "--yes", "--json")
+        took = time.monotonic() - began
+        self.assertEqual(0, outcome.returncode, outcome.stderr.decode())
+        self.assertEqual(dict.fromkeys(self.cookies, "done"), {k: v["result"] for k, v in acted(outcome).items()})
+        self.assertGreaterEqual(took, (len(self.cookies) - 1) / 10)
 
     def test_dry_run_and_plan_touch_nothing(self):
         outcome = self.holder.destroy("sport", "=", f":{self.ports[0]}", "--dry-run")

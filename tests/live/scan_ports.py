@@ -25,8 +25,11 @@ class Oracle:
         if self.process.stdout.readline() != "ready\n":
             raise AssertionError(f"{arguments}: ended with {self.process.wait()}")
 
+    def netns(self):
+        return str(os.stat(f"/proc/{self.process.pid}/ns/net").st_ino)
+
     def gauge(self):
-        netns = os.stat(f"/proc/{self.process.pid}/ns/net").st_ino
+        netns = int(self.netns())
         outcome = harness.run(harness.SOCKLEAK, "scan", "--json", "netns", str(netns))
         assert outcome.returncode == 0, outcome.stderr
         report = json.loads(outcome.stdout)
@@ -102,6 +105,28 @@ class Ports(unittest.TestCase):
     def test_a_used_up_destination(self):
         self.assertEqual(0, self.check("exhausted")[CONNECTS[0]])
         self.assertEqual(100.0, max(use["percent"] for use in self.gauge["destinations"]))
+
+    def test_a_limit_for_monitoring(self):
+        for scenario, status, said in (("exhausted", 1, "limit exceeded: "), ("nothing", 0, "")):
+            with self.subTest(scenario), Oracle(scenario) as oracle:
+                outcome = harness.run(harness.SOCKLEAK, "scan", "-q", "--max-port-use", "60", "netns", oracle.netns())
+                self.assertEqual(status, outcome.returncode, outcome.stderr.decode())
+                self.assertIn(said, outcome.stderr.decode())
+
+    def test_repeated_looks(self):
+        """What was used meanwhile, and when there will be nothing left at that pace."""
+        with Oracle("plain") as oracle:
+            with subprocess.Popen([harness.SOCKLEAK, "scan", "--json", "-q", "-i", "10ms", "-d", "2s", "netns", oracle.netns()],
+                                  stdout=subprocess.PIPE) as scan:
+                text = scan.stdout.read().decode().lstrip()
+        looks = []
+        while text:
+            look, end = json.JSONDecoder().raw_decode(text)
+            looks.append(look)
+            text = text[end:].lstrip()
+        self.assertEqual(0, scan.returncode)
+        self.assertGreaterEqual(len(looks), 2)
+        self.assertLess(looks[0]["time"], looks[-1]["time"])
 
     def test_bind_first_blocks_ports_for_everybody(self):
         truth = self.check("bind_first")
