@@ -87,7 +87,7 @@ class DestroySockets(unittest.TestCase):
         self.assert_alive(0, 2)
 
     def test_a_rate_is_kept(self):
-        named = " or ".join(f"sport = :{port}" for port in self.ports)
+        named = "( " + " or ".join(f"sport = :{port}" for port in self.ports) + " )"
         began = time.monotonic()
         outcome = self.holder.destroy(*named.split(), "--rate", "10/s", "--yes", "--json")
         took = time.monotonic() - began
