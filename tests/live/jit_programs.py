@@ -42,6 +42,29 @@ def trace(command, *, prepare=lambda pid: None, form="--json"):
                 os.unlink(f"/tmp/perf-{program.pid}.map")
 
 
+def check(command):
+    """The same program, born under `sockleak check` and ended before anybody has read its stacks."""
+    with harness.scratch() as directory:
+        truth = directory / "truth.json"
+        out = directory / "report.json"
+        arguments = [truth if word == "TRUTH" else word for word in command]
+        checked = subprocess.Popen(harness.with_hooks([harness.SOCKLEAK, "check", "--json", "-o", out, "--", *arguments]),
+                                   cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            harness.read_line(checked.stdout, "ready", arguments[0])
+            checked.stdin.write("\n")
+            checked.stdin.flush()
+            harness.read_line(checked.stdout, "done", arguments[0])
+            checked.stdin.close()
+            checked.wait(harness.TIMEOUT)
+            report = json.loads(out.read_text())
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"/tmp/perf-{report['target']['pids'][0]}.map")
+            return checked.returncode, report, json.loads(truth.read_text())
+        finally:
+            harness.end(checked)
+
+
 def connects(report, origin="connect"):
     """Whatever closes them: V8 compiles a function after some calls, so that one line of source is several sites."""
     return [finding for finding in report["findings"] if finding["origin"] == origin and finding["leaked"]]
@@ -66,6 +89,30 @@ class Node(unittest.TestCase):
             self.assertIn((place["function"], place["file"]), named, harness.show(stack))
             self.assertTrue(named[place["function"], place["file"]]["line"])
             self.assertIn("a later turn of its loop", finding["caller_why"])
+
+    def test_a_program_that_begins_and_ends_under_check(self):
+        status, report, truth = check([NODE, *NAMED, PROGRAM, "--truth", "TRUTH"])
+        self.assertEqual(1, status)
+        found = connects(report)
+        self.assertEqual(truth["leaked"], sum(finding["leaked"] for finding in found))
+        place, touched, closed = truth["created_at"], 0, 0
+        for finding in found:
+            self.assert_whole(finding["created_at"])
+            self.assertIn((place["function"], place["file"]),
+                          [(frame["function"], frame["file"]) for frame in finding["created_at"]["frames"]])
+            for touch in finding["last_touched_at"]:
+                self.assert_whole(touch["stack"])
+                self.assertEqual("recv → 0 (peer closed)", touch["what"])
+                touched += touch["count"]
+            for close in finding["closed_at"]:
+                self.assert_whole(close["stack"])
+                # The map knows a function's first line, and no other.
+                self.assertIn(truth["closed_at"], [{"file": frame["file"], "function": frame["function"]}
+                                                   for frame in close["stack"]["frames"]], harness.show(close["stack"]))
+                closed += close["count"]
+        self.assertEqual((truth["leaked"], truth["created"] - truth["leaked"]), (touched, closed))
+        status, report, _ = check([NODE, *NAMED, PROGRAM, "--truth", "TRUTH", "--repaired"])
+        self.assertEqual([], connects(report))
 
     def test_a_forgotten_http_response(self):
         outcome, truth = trace([NODE, *NAMED, CLIENT, "--truth", "TRUTH"])

@@ -40,6 +40,10 @@ class UnixSockets(unittest.TestCase):
     def setUpClass(cls):
         cls.truth, cls.report = play()
         cls.open = {sock["inode"]: sock for sock in cls.report["open_sockets"]}
+        # Before 5.15 no iterator shows unix sockets: the inode of one without a descriptor is not known then.
+        if "unix-sockets" not in cls.report["hooks"]:
+            for row in cls.truth["stays"]:
+                row["inode"] = None if row["how"] == "in flight" else row["inode"]
 
     def test_nothing_is_lost_or_invented(self):
         self.assertTrue(self.report["completeness"]["complete"], self.report["completeness"])

@@ -1,32 +1,13 @@
 #include "app/go_command.hpp"
 
-#include <fcntl.h>
-
 #include <cstdlib>
 #include <string_view>
 
-#include "process/program_path.hpp"
 #include "stack/go_table.hpp"
 
 namespace sockleak {
-namespace {
-
-[[nodiscard]] UniqueFd open_program(const std::string& path) {
-  return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-}
-
-}  // namespace
-
-std::optional<ModuleId> go_program(const std::vector<std::string>& command, ModuleStore& modules) {
-  const std::string path = command.empty() ? std::string() : program_path(command.front());
-  if (path.empty()) return std::nullopt;
-  ModuleStore trial;  // a script or a program of another language is none of the traced modules yet
-  if (!GoTable::open(trial.get(trial.add(path, open_program(path))))) return std::nullopt;
-  return modules.add(path, open_program(path));
-}
-
-std::vector<std::string> go_environment(std::optional<ModuleId> program, unsigned ancestors) {
-  if (!program || ancestors == 0) return {};
+std::vector<std::string> go_environment(const Module& program, unsigned ancestors) {
+  if (ancestors == 0 || !GoTable::open(program)) return {};
   const auto debug = go_debug(std::getenv("GODEBUG"), ancestors);
   return debug ? std::vector{*debug} : std::vector<std::string>{};
 }

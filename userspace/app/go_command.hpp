@@ -1,4 +1,4 @@
-// Commands that are programs made by Go: what must be known of them before they run.
+// Commands that are programs made by Go: what must be set before they run.
 #pragma once
 
 #include <optional>
@@ -9,11 +9,9 @@
 
 namespace sockleak {
 
-/// The program that the command runs, added to `modules`, if it is made by Go.
-[[nodiscard]] std::optional<ModuleId> go_program(const std::vector<std::string>& command, ModuleStore& modules);
-
-/// What to add to the environment of the command so that it keeps its goroutines' ancestors; 0 = nothing.
-[[nodiscard]] std::vector<std::string> go_environment(std::optional<ModuleId> program, unsigned ancestors);
+/// What to add to the environment of a command that runs `program` so that it keeps its goroutines' ancestors: nothing if
+/// that is not made by Go, or `ancestors` is 0.
+[[nodiscard]] std::vector<std::string> go_environment(const Module& program, unsigned ancestors);
 
 /// "GODEBUG=..." that makes a program keep so many ancestors of each goroutine; `former` is what GODEBUG is now, nullptr =
 /// not set. Nothing if it says already how many.

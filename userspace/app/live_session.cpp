@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "app/final_look.hpp"
+#include "app/command_program.hpp"
 #include "app/go_command.hpp"
 #include "app/leftovers.hpp"
 #include "app/output.hpp"
@@ -96,7 +97,7 @@ class LiveSession {
   NamedFrames names_;
   Pipeline pipeline_;
   std::optional<Command> command_;
-  std::optional<ModuleId> program_;  // that the command runs, if it is made by Go
+  std::optional<ModuleId> program_;  // that the command runs
   std::optional<Targets> targets_;
   std::optional<Signals> signals_;
   std::optional<Outputs> outputs_;
@@ -129,9 +130,10 @@ Result<int> LiveSession::run() {
 
 Result<void> LiveSession::prepare() {
   if (!options_.command.empty()) {
-    program_ = go_program(options_.command, modules_);
+    program_ = command_program(options_.command, modules_);
+    const Module& program = modules_.get(program_.value_or(ModuleStore::kUnknown));
     auto command = Command::hold({.argv = options_.command, .user = options_.user,
-                                  .environment = go_environment(program_, options_.go_ancestors)});
+                                  .environment = go_environment(program, options_.go_ancestors)});
     if (!command) return tl::unexpected(command.error());
     command_.emplace(std::move(*command));
   } else {

@@ -130,7 +130,8 @@ class ReportBuilder {
     out.created_at = creation_stack(finding.site, sockets);
     out.culprit = culprit_frame(out.created_at);
     if (finding.site.origin != Origin::kAccept && made_by_nodes_loop(out.created_at)) {
-      out.caller_why = "Node connects in a later turn of its loop than the one that asked for it";
+      const char* does = finding.site.origin == Origin::kConnect ? "connects" : "opens sockets";
+      out.caller_why = std::string("Node ") + does + " in a later turn of its loop than the one that asked for it";
     }
     out.site = site_fingerprint(out.created_at, to_string(finding.site.origin), to_string(finding.site.protocol));
     if (const StackId listener = listener_stack(sockets); listener != kNoStack) {
@@ -254,6 +255,7 @@ class ReportBuilder {
     for (const auto& [key, count] : by_count(counts)) {
       ReportTouch touch{count, key.first, stack(key.second), 0};
       touch.culprit = culprit_frame(touch.stack);
+      touch.by_runtime = std::ranges::all_of(touch.stack.frames, is_runtime_frame);
       out.push_back(std::move(touch));
     }
     return out;

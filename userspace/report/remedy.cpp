@@ -81,8 +81,11 @@ namespace {
   const ReportTouch& touch = finding.last_touched_at.front();
   const Frame* last = culprit_of(touch.stack, touch.culprit);
   if (last == nullptr) return {};
-  std::string out = "close() is missing on the path through " + frame_phrase(*last) + ", which ended with " +
-                    escape_terminal(touch.what);
+  std::string out = touch.by_runtime
+                        ? "close() is missing in what the program does after " + escape_terminal(touch.what) +
+                              ", which its runtime was told in " + frame_phrase(*last)
+                        : "close() is missing on the path through " + frame_phrase(*last) + ", which ended with " +
+                              escape_terminal(touch.what);
   const Stack* close = closing_stack(finding);
   const Frame* closing = closing_frame(finding);
   if (close == nullptr || closing == nullptr) return out + ": nobody closes these sockets";

@@ -70,6 +70,7 @@ struct ReportTouch {
   std::string what;  // "recv → 0 (peer closed)"
   Stack stack;
   std::size_t culprit = 0;
+  bool by_runtime = false;  // no function of the program itself was in the way of it
 };
 
 /// Of the goroutine that made the sockets: its parent, the parent's parent and so on.

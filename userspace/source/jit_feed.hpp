@@ -28,7 +28,8 @@ class JitFeed {
   /// The bytes of such code, from the living process.
   static bool read_code(Pid pid, std::uint64_t address, std::span<std::byte> out);
 
-  /// Is a runtime known to be in the process? It makes more code executable without a memory-map event.
+  /// Is a runtime known to be in the process? It makes more code executable without a memory-map event, and all of it
+  /// keeps frame pointers (Node: V8's profilers walk its frames by them).
   bool is_runtime(Pid pid, KernelTime when) { return process(pid, when).kind != FrameKind::kNative; }
 
   void forget(Pid pid) { processes_.erase(pid); }

@@ -34,6 +34,7 @@ class StackFeed {
                      // What looks like a frame pointer in HotSpot's code may be none.
                      return !java_.is_java(pid, when) && JitFeed::read_code(pid, address, out);
                    },
+                   .keeps_frames = [this](Pid pid, KernelTime when) { return jit_.is_runtime(pid, when); },
                    .rule = [this](Pid pid, KernelTime when, std::uint64_t pc) { return java_.rule(pid, when, pc); }});
     known_.on_forgotten([this](std::uint64_t hash, const Known& known) { forget(hash, known); });
     feed_.on_replaced([this](Pid pid, KernelTime when, std::uint64_t start, std::uint64_t end) {
@@ -54,7 +55,10 @@ class StackFeed {
     go_.examine(asid, pid, when);
   }
   /// This file may be executed soon.
-  void expect(ModuleId program) { go_.expect(program); }
+  void expect(ModuleId program) {
+    go_.expect(program);
+    compiler_.prepare(program);
+  }
 
   /// An SL_STACK_SEEN or SL_STACK_MISSED record, whose stack goes to `sink`, or one of SL_PYTHON_*.
   void on_record(std::span<const std::byte> record, RecordSink& sink);

@@ -244,6 +244,11 @@ void RuleCompiler::warm_up(ModuleId module) {
   }
 }
 
+void RuleCompiler::prepare(ModuleId program) {
+  warm_up(program);
+  (void)tables(program).functions.around(tables(program).elf.get(), 0);
+}
+
 UnwindRule RuleCompiler::compile(ModuleId module, std::uint64_t address, const WalkState& state, const StackCopy& copy,
                                  const CodeOracle& code) {
   ++compiled_;

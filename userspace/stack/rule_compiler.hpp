@@ -23,6 +23,8 @@ class RuleCompiler {
 
   /// Opens the module's unwind tables now, so that the first compile() is quick.
   void warm_up(ModuleId module);
+  /// All that can be done before the program runs: what it does first must not wait for its tables.
+  void prepare(ModuleId program);
 
   /// Is the code at `address` the trampoline that a signal handler returns to: mov $15, %eax or %rax; syscall?
   [[nodiscard]] static bool is_signal_return(const Module& module, std::uint64_t address);

@@ -164,7 +164,8 @@ class SnapshotUnwinder::MappedCode final : public CodeOracle {
     if (!at.mapped || at.module != ModuleStore::kUnknown) return before(address) == Before::kCall;
     std::array<std::byte, 7> bytes{};
     const LivingCode& living = unwinder_.living_;
-    return living.read && living.read(pid_, when_, address - bytes.size(), bytes) && ends_with_call(bytes);
+    if (living.read && living.read(pid_, when_, address - bytes.size(), bytes)) return ends_with_call(bytes);
+    return living.keeps_frames && living.keeps_frames(pid_, when_);
   }
 
  private:

@@ -29,9 +29,12 @@ class SnapshotUnwinder {
  public:
   using Learn = std::function<void(std::uint64_t pc, const UnwindRule& rule)>;
   /// What is known of code that is in no file. `read`: its bytes, from the living process; false = not to be had.
-  /// `rule`: how to get from `pc` to its caller, if whoever made the code says so; nullopt = nobody does.
+  /// `keeps_frames`: whether all such code of the process is called with a frame pointer, whatever its bytes are: asked
+  /// when these are gone. `rule`: how to get from `pc` to its caller, if whoever made the code says so; nullopt = nobody
+  /// does.
   struct LivingCode {
     std::function<bool(Pid pid, KernelTime when, std::uint64_t address, std::span<std::byte> out)> read;
+    std::function<bool(Pid pid, KernelTime when)> keeps_frames;
     std::function<std::optional<UnwindRule>(Pid pid, KernelTime when, std::uint64_t pc)> rule;
   };
 

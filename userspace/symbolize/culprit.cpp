@@ -49,6 +49,13 @@ bool is_client_library(string_view path) {
   return std::ranges::any_of(kLibraries, [&](string_view name) { return is_library(file, name); });
 }
 
+bool is_libc_module(string_view path) {
+  static constexpr auto kLibraries = std::to_array<string_view>({"libc", "ld", "libpthread"});
+  const string_view file = base_name(path);
+  return std::ranges::any_of(kLibraries, [&](string_view name) { return is_library(file, name); }) ||
+         file.starts_with("ld-linux") || file.starts_with("ld-musl") || file.starts_with("libc.musl");
+}
+
 bool is_runtime_module(string_view path) {
   static constexpr auto kLibraries = std::to_array<string_view>(
       {"libc",      "ld",        "libpthread", "libm",      "librt",    "libdl",      "libresolv",
@@ -232,6 +239,25 @@ bool is_runtime_frame(const Frame& frame) {
              [&](string_view prefix) { return frame.function.starts_with(prefix); });
 }
 
+namespace {
+
+/// Nothing but a runtime: what it is written in itself says more than the machine code below, and that more than libc.
+std::size_t most_telling(const std::vector<Frame>& frames) {
+  const auto is_script = [](const Frame& frame) {
+    const bool scripted = frame.kind == FrameKind::kPython || frame.kind == FrameKind::kNode || frame.kind == FrameKind::kJava;
+    return scripted && has_lines(frame);
+  };
+  const auto is_above_libc = [](const Frame& frame) {
+    return frame.kind == FrameKind::kNative && !frame.function.empty() && !is_libc_module(frame.module) &&
+           !is_libc_function(frame.function);
+  };
+  auto found = std::ranges::find_if(frames, is_script);
+  if (found == frames.end()) found = std::ranges::find_if(frames, is_above_libc);
+  return found == frames.end() ? 0 : static_cast<std::size_t>(found - frames.begin());
+}
+
+}  // namespace
+
 std::size_t culprit_frame(const Stack& stack) {
   const std::vector<Frame>& frames = stack.frames;
   // Extension modules work for the line that calls them.
@@ -249,7 +275,7 @@ std::size_t culprit_frame(const Stack& stack) {
   const auto is_caller = [&](const Frame& frame) { return is_culprit(frame) && !is_client_library(frame.module); };
   auto found = std::ranges::find_if(frames, is_caller);
   if (found == frames.end()) found = std::ranges::find_if(frames, is_culprit);
-  return found == frames.end() ? 0 : static_cast<std::size_t>(found - frames.begin());
+  return found == frames.end() ? most_telling(frames) : static_cast<std::size_t>(found - frames.begin());
 }
 
 std::string site_fingerprint(const Stack& stack, const std::string& origin, const std::string& protocol) {

@@ -33,7 +33,8 @@ std::unique_ptr<Symbolizer> make_dwfl_symbolizer(const ModuleStore& modules, con
 /// same source is dropped: Rust hashes and the compiler's clone suffixes.
 [[nodiscard]] std::string demangle(const std::string& symbol);
 
-/// Index of the first frame that is not libc's, the loader's or a language runtime's; 0 if there is none.
+/// Index of the first frame that is not libc's, the loader's or a language runtime's. If there is none: of the first in
+/// the runtime's own language, else of the first above libc, else 0.
 [[nodiscard]] std::size_t culprit_frame(const Stack& stack);
 
 /// True for frames of libc, loader and runtime start-up code, which differ between machines.

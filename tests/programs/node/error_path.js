@@ -16,14 +16,15 @@ function dialBackend(port) {
 
 function finish() {
   fs.writeFileSync(truth, JSON.stringify({program: 'error_path.js', created, leaked, origin: 'connect',
-    created_at: {file: 'node:net', function: 'internalConnect'}}) + '\n'); // node opens sockets in a later turn of its loop
+    created_at: {file: 'node:net', function: 'internalConnect'}, // node opens sockets in a later turn of its loop
+    closed_at: {file: __filename, function: 'takeAnswer'}}) + '\n');
   console.log('done');
 }
 
 function placeOrder(port, number) {
   if (number === REQUESTS) return finish();
   const connection = dialBackend(port);
-  connection.once('data', answer => {
+  connection.once('data', function takeAnswer(answer) {
     if (answer.toString() === 'Y' || repaired) {
       connection.once('close', () => setImmediate(placeOrder, port, number + 1));
       connection.destroy();

@@ -17,13 +17,9 @@ TEST(GoDebug, LeavesAChoiceAlone) {
   EXPECT_EQ(go_debug("nottracebackancestors=3", 10), "GODEBUG=nottracebackancestors=3,tracebackancestors=10");
 }
 
-TEST(GoProgram, IsNoneOfThese) {
+TEST(GoEnvironment, IsNotForProgramsOfOtherLanguages) {
   ModuleStore modules;
-  const std::size_t before = modules.size();
-  EXPECT_FALSE(go_program({}, modules));
-  EXPECT_FALSE(go_program({"/no/such/program"}, modules));
-  EXPECT_FALSE(go_program({"sh"}, modules));
-  EXPECT_EQ(modules.size(), before);
+  EXPECT_TRUE(go_environment(modules.get(ModuleStore::kUnknown), 10).empty());
 }
 
 }  // namespace

@@ -275,7 +275,7 @@ TEST(SnapshotUnwinder, SurvivesGarbage) {
 TEST(SnapshotUnwinder, AnInterpretedFrameSaysWhatItRunsAndWhereItsCallerBegins) {
   constexpr std::uint64_t kCode = 0x7e00'0000'0000, kMethod = 0x1230, kBytecode = 0x4567;
   OwnProcess process;
-  process.unwinder.use({.read = {}, .rule = [](Pid, KernelTime, std::uint64_t pc) -> std::optional<UnwindRule> {
+  process.unwinder.use({.read = {}, .keeps_frames = {}, .rule = [](Pid, KernelTime, std::uint64_t pc) -> std::optional<UnwindRule> {
                           if (pc != kCode) return std::nullopt;
                           return UnwindRule{.cfa_offset = 0, .bp_offset = 0, .kind = SL_RULE_INTERPRETED,
                                             .source = static_cast<__u8>(RuleSource::kHotspot)};
@@ -302,6 +302,26 @@ TEST(SnapshotUnwinder, AnInterpretedFrameSaysWhatItRunsAndWhereItsCallerBegins) 
   EXPECT_EQ(walked.stack.interpreted[0].bytecode, kBytecode);
   EXPECT_EQ(walked.stack.interpreted[1].frame, 1U);
   EXPECT_EQ(walked.stack.interpreted[1].bytecode, 0U);
+}
+
+// A process that has ended leaves its mappings, but no bytes of what it made at run time.
+TEST(SnapshotUnwinder, CodeWhoseBytesAreGoneIsTrustedIfItsMakerKeepsFramePointers) {
+  constexpr std::uint64_t kMade = 0x7e00'0000'0000;
+  OwnProcess process;
+  process.addresses.map(OwnProcess::kPid, KernelTime{1},
+                        Mapping{.start = kMade, .end = kMade + 4096, .offset = 0, .module = ModuleStore::kUnknown});
+  WrittenStack stack;
+  stack.at(8, kStack + 32).at(16, kMade + 100).at(32, std::uint64_t{0}).at(40, sl_outermost);
+  const auto walk = [&](bool readable, bool keeps_frames) {
+    process.unwinder.use({.read = [readable](Pid, KernelTime, std::uint64_t, std::span<std::byte>) { return readable; },
+                          .keeps_frames = [keeps_frames](Pid, KernelTime) { return keeps_frames; },
+                          .rule = {}});
+    return stack.walk(process, sl_bare, kStack + 8).stack;
+  };
+  EXPECT_THAT(walk(false, true).frames, ElementsAre(kMade + 100, address_of(sl_outermost)));
+  EXPECT_EQ(walk(false, true).end, WalkEnd::kComplete);
+  EXPECT_EQ(walk(false, false).end, WalkEnd::kMissingRule);
+  EXPECT_EQ(walk(true, true).end, WalkEnd::kMissingRule);  // what was read are zeros, and no call
 }
 
 TEST(Step, OnlyASwitchRuleLeadsToAnotherStack) {

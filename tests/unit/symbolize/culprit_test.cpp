@@ -177,6 +177,14 @@ std::string fingerprint(std::vector<Frame> frames) {
   return site_fingerprint(stack_of(std::move(frames)), "connect", "tcp");
 }
 
+TEST(Culprit, IsWhatTellsMostOfARuntimeThatIsOnItsOwn) {
+  const Frame read = frame(kLibc, "__GI___libc_read", "./io/../sysdeps/unix/sysv/linux/read.c", 26);
+  const Frame loop = frame("/usr/bin/node", "uv__read");
+  EXPECT_EQ(culprit_frame(stack_of({read, loop, frame("/usr/bin/node", "uv_run")})), 1u);
+  const Frame unnamed = of_kind(FrameKind::kNode, "Builtins_Call", "");
+  EXPECT_EQ(culprit_frame(stack_of({read, loop, unnamed, of_kind(FrameKind::kNode, "internalConnect", "node:net")})), 3u);
+}
+
 TEST(Fingerprint, IsSixteenHexDigitsThatNeverChange) {
   // Users keep these in suppression files: a new value here breaks them.
   EXPECT_EQ(fingerprint(
