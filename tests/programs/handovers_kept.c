@@ -42,19 +42,31 @@ void play_ring_slot(void) {
   held(told, getpid(), gettid(), 1, "io_uring", "");
 }
 
-// The kernel closes it from a worker, a while after the exit.
-static void exit_with_slot(int unused) {
-  (void)unused;
-  const int fd = connection(0);
+static void exit_with_slot(int listener) {
+  struct sockaddr_in address;
+  socklen_t length = sizeof address;
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (getsockname(listener, (struct sockaddr*)&address, &length) != 0 ||
+      connect(fd, (struct sockaddr*)&address, length) != 0) {
+    err(70, "connect");
+  }
   tell(fd)->closed = "async";
   keep_in_slot(fd);
   _exit(0);
 }
 
+// The kernel closes it from a worker, a while after the exit: when the other end of the connection sees the end.
 void play_ring_exit(void) {
-  const pid_t creator = child(exit_with_slot, -1);
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  if (listen(listener, 1) != 0) err(70, "listen");
+  const pid_t creator = child(exit_with_slot, listener);
   int status = 0;
   if (waitpid(creator, &status, 0) != creator || status != 0) exit(WIFEXITED(status) ? WEXITSTATUS(status) : 70);
+  const int peer = accept(listener, NULL, NULL);
+  char byte = 0;
+  if (peer < 0 || recv(peer, &byte, 1, 0) != 0) err(70, "the other end of the connection");
+  close(peer);
+  close(listener);
 }
 
 void play_ring_request(void) {
