@@ -50,8 +50,9 @@ namespace {
   return nullptr;
 }
 
+/// Of functions without a name nothing is known but the place.
 [[nodiscard]] bool same_function(const Frame& a, const Frame& b) {
-  return !a.function.empty() && a.function == b.function && a.module == b.module;
+  return a.function == b.function && a.module == b.module && (!a.function.empty() || a.offset == b.offset);
 }
 
 /// Both stacks go through a function: from outside inwards, the last one. Where in it the first one went on.

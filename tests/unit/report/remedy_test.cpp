@@ -29,6 +29,21 @@ TEST(Remedy, ComparesTheLastTouchWithTheSiblingsClose) {
             "siblings are closed in close_order (server.c:12); the paths part in serve (server.c:41)");
 }
 
+// libstdc++ without symbols is below every thread's function.
+TEST(Remedy, SeesThroughFramesWithoutAName) {
+  ReportFinding finding = last_read_in(frame("read_order", "server.c", 7), false);
+  Frame unnamed = frame("", "", 0);
+  unnamed.module = "libstdc++.so.6";
+  unnamed.offset = 0xd44a3;
+  for (Stack* stack : {&finding.last_touched_at[0].stack, &finding.closed_at[0].stack}) {
+    stack->frames.push_back(unnamed);
+    stack->frames.push_back(frame("start_thread", "pthread_create.c", 442));
+  }
+  EXPECT_TRUE(remedy_text(finding).ends_with("; the paths part in serve (server.c:41)")) << remedy_text(finding);
+  finding.closed_at[0].stack.frames[2].offset = 0xd5000;
+  EXPECT_TRUE(remedy_text(finding).ends_with("; the paths part in start_thread (pthread_create.c:442)"));
+}
+
 TEST(Remedy, DoesNotSendAnybodyIntoTheRuntime) {
   ReportFinding finding = last_read_in(frame("uv__read", "stream.c", 1059), true);
   finding.last_touched_at[0].stack.frames.resize(1);
