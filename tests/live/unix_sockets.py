@@ -40,17 +40,16 @@ class UnixSockets(unittest.TestCase):
     def setUpClass(cls):
         cls.truth, cls.report = play()
         cls.open = {sock["inode"]: sock for sock in cls.report["open_sockets"]}
-        # Before 5.15 no iterator shows unix sockets: the inode of one without a descriptor is not known then.
-        if "unix-sockets" not in cls.report["hooks"]:
-            for row in cls.truth["stays"]:
-                row["inode"] = None if row["how"] == "in flight" else row["inode"]
+        # Before 5.15 no iterator shows unix sockets: no look finds one without a descriptor, though it counts as open.
+        lists_unix = "unix-sockets" in cls.report["hooks"]
+        cls.shown = [row for row in cls.truth["stays"] if lists_unix or row["how"] != "in flight"]
 
     def test_nothing_is_lost_or_invented(self):
         self.assertTrue(self.report["completeness"]["complete"], self.report["completeness"])
         self.assertEqual(0, harness.counter(self.report, "closes_without_open"))
-        self.assertEqual({row["inode"] for row in self.truth["stays"]}, set(self.open))
-        totals = self.report["totals"]
-        self.assertEqual((self.truth["created"], self.truth["created"] - len(self.open), len(self.open)),
+        self.assertEqual({row["inode"] for row in self.shown}, set(self.open))
+        totals, stay = self.report["totals"], len(self.truth["stays"])
+        self.assertEqual((self.truth["created"], self.truth["created"] - stay, stay),
                          (totals["created"], totals["closed"], totals["open"]))
 
     def test_every_close_is_seen_or_said_to_be_unseen(self):
@@ -72,7 +71,7 @@ class UnixSockets(unittest.TestCase):
             self.assertEqual({"close": by_call, "unseen": otherwise - left}, dict(closes))
 
     def test_who_holds_what_stays(self):
-        for row in self.truth["stays"]:
+        for row in self.shown:
             with self.subTest(row["how"], inode=row["inode"]):
                 sock = self.open[row["inode"]]
                 held = [(self.truth["pid"], row["fd"], row["via"])] if row["via"] else []
