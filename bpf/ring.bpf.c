@@ -63,8 +63,8 @@ __weak __noinline int sl_ring_accepted(__u64 ring, __u64 request, __s32 fd)
 	return 1;
 }
 
-/* Raised for each answer, in the task that asked or in a worker of its ring. `request` is the second argument from 5.18
- * on (c4bb964fa092); NULL for the further answers of a multishot request. */
+/* Raised for each answer, in the task that asked or in a worker of its ring. `request` is NULL for the further answers of a
+ * multishot request. */
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(sl_io_uring_complete, void *ring, void *request)
 {
@@ -72,7 +72,7 @@ int BPF_PROG(sl_io_uring_complete, void *ring, void *request)
 	int did = 0;
 	__s32 fd;
 
-	if (!bpf_core_field_exists(asked->cqe) || !request || !sl_current_target())
+	if (!SL_RINGS_TELL_REQUESTS || !request || !sl_current_target())
 		return 0;
 	fd = BPF_CORE_READ(asked, cqe.res);
 	if (fd < 0)

@@ -149,8 +149,11 @@ __weak __noinline int sl_accepted(__u32 listener_fd, __u32 fd)
 	return 0;
 }
 
-/* A connection meets the socket of the file that accept() will return. What io_uring accepts is sl_io_uring_complete()'s,
- * which knows the listener. */
+/* Whether io_uring_complete says which request is complete: from 5.18 on (c4bb964fa092). */
+#define SL_RINGS_TELL_REQUESTS bpf_core_field_exists(((struct io_kiocb *)0)->cqe)
+
+/* A connection meets the socket of the file that accept() will return. What io_uring accepts is sl_io_uring_complete()'s
+ * where that can be. */
 static __always_inline void sl_grafted(struct sock *sk, __u64 cookie)
 {
 	struct pt_regs *regs = sl_user_regs();
@@ -161,8 +164,8 @@ static __always_inline void sl_grafted(struct sock *sk, __u64 cookie)
 		return;
 	if (call == 43 || call == 288) /* accept, accept4 (x86-64) */
 		listener = sl_sock_of_fd((__u32)SL_LOAD(regs, di));
-	else if (BPF_CORE_READ(sl_task(), io_uring))
-		return;
+	else if (SL_RINGS_TELL_REQUESTS && BPF_CORE_READ(sl_task(), io_uring))
+		return; /* sl_io_uring_complete() knows the listener, too */
 	sl_accepted_socket(listener, sk, cookie, -1);
 }
 

@@ -2,12 +2,14 @@
 named, whether the ring gives them descriptors or keeps the sockets in its slots."""
 
 import json
+import os
 import unittest
 
 import harness
 
 PROGRAM = harness.PROGRAMS / "ring_sockets"
 CANNOT = 77
+KERNEL = tuple(map(int, os.uname().release.split(".")[:2]))
 
 
 class RingSockets(unittest.TestCase):
@@ -57,6 +59,16 @@ class RingSockets(unittest.TestCase):
         (finding,) = report["findings"]
         self.assertEqual((truth["leaked"], "accept"), (finding["leaked"], finding["origin"]))
         self.assertEqual(self.site_at(report, truth["accepted"])["site"], finding["site"])
+
+    def test_accepting_is_what_every_ring_can_do(self):
+        outcome, report, truth = self.play("--plain")
+        self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
+        if KERNEL < (5, 18) and report["hooks"]["accept"].endswith("sys_exit"):  # neither tells of a ring's accept
+            self.assertEqual(truth["accepted"]["count"], harness.counter(report, "accepts_unseen"))
+            return
+        self.assert_all_seen(report, truth)
+        (finding,) = report["findings"]
+        self.assertEqual((truth["leaked"], "accept"), (finding["leaked"], finding["origin"]))
 
     def test_the_repaired_program_is_clean(self):
         for options in (("--repaired",), ("--repaired", "--direct")):

@@ -1,5 +1,6 @@
 // A server and its client that use io_uring for everything a socket can go through: made, connected, accepted and closed
-// by the ring, into descriptors or, with --direct, into slots of the ring. The connection is forgotten when the request is
+// by the ring, into descriptors or, with --direct, into slots of the ring. With --plain the client's are made by system
+// calls, as no ring could do that before 5.19. The connection is forgotten when the request is
 // malformed. Ends with 77 if the kernel cannot do it.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -25,7 +26,7 @@ static struct place made, accepted, closed_client, closed_server;
 #define AT(place, call) \
   ((void)((place).function = __func__), (void)((place).line = __LINE__), (void)(place).count++, (call))
 
-static bool direct, repaired;
+static bool direct, plain, repaired;
 static int ring;
 static struct io_uring_params parameters;
 static char *submissions, *completions;
@@ -68,6 +69,11 @@ static __attribute__((noinline)) int ask(struct io_uring_sqe request) {
 
 // A descriptor, or with --direct the number of a slot.
 static __attribute__((noinline)) int new_socket(int slot) {
+  if (plain) {
+    const int made_plainly = AT(made, socket(AF_INET, SOCK_STREAM, 0));
+    if (made_plainly < 0) err(70, "socket");
+    return made_plainly;
+  }
   const int fd = AT(made, ask((struct io_uring_sqe){.opcode = IORING_OP_SOCKET,
                                                     .fd = AF_INET,
                                                     .off = SOCK_STREAM,
@@ -126,6 +132,7 @@ int main(int argc, char** argv) {
   const char* truth_path = NULL;
   for (int i = 1; i < argc; ++i) {
     if (strcmp(argv[i], "--direct") == 0) direct = true;
+    if (strcmp(argv[i], "--plain") == 0) plain = true;
     if (strcmp(argv[i], "--repaired") == 0) repaired = true;
     if (strcmp(argv[i], "--truth") == 0 && i + 1 < argc) truth_path = argv[++i];
   }
