@@ -42,13 +42,15 @@ class UnixSockets(unittest.TestCase):
         cls.open = {sock["inode"]: sock for sock in cls.report["open_sockets"]}
         # Before 5.15 no iterator shows unix sockets: no look finds one without a descriptor, though it counts as open.
         lists_unix = "unix-sockets" in cls.report["hooks"]
+        cls.sees_closes = cls.report["hooks"]["unix-close"].endswith("/unix_release")
         cls.shown = [row for row in cls.truth["stays"] if lists_unix or row["how"] != "in flight"]
+        cls.taken_for_gone = 0 if cls.sees_closes else len(cls.truth["stays"]) - len(cls.shown)
 
     def test_nothing_is_lost_or_invented(self):
         self.assertTrue(self.report["completeness"]["complete"], self.report["completeness"])
         self.assertEqual(0, harness.counter(self.report, "closes_without_open"))
         self.assertEqual({row["inode"] for row in self.shown}, set(self.open))
-        totals, stay = self.report["totals"], len(self.truth["stays"])
+        totals, stay = self.report["totals"], len(self.truth["stays"]) - self.taken_for_gone
         self.assertEqual((self.truth["created"], self.truth["created"] - stay, stay),
                          (totals["created"], totals["closed"], totals["open"]))
 
@@ -65,10 +67,10 @@ class UnixSockets(unittest.TestCase):
         # The other program is cat: GNU's closes its input, busybox's leaves it to its end.
         left = 1 if os.path.realpath(shutil.which("cat")).endswith("busybox") else 0
         self.assertEqual(left, closes.pop("exit", 0))
-        if self.report["hooks"]["unix-close"].endswith("/unix_release"):
+        if self.sees_closes:
             self.assertEqual({"close": by_call + otherwise - left}, dict(closes))
         else:
-            self.assertEqual({"close": by_call, "unseen": otherwise - left}, dict(closes))
+            self.assertEqual({"close": by_call, "unseen": otherwise - left + self.taken_for_gone}, dict(closes))
 
     def test_who_holds_what_stays(self):
         for row in self.shown:
