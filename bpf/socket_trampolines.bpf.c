@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* The preferred hooks: they cost programs that are not watched next to nothing, and need no cgroup. Trampolines do not
- * exist on every kernel and are refused by some; socket_life.bpf.c has what stands in for them. */
+ * exist on every kernel and are refused by some, and a preemptible kernel leaves a program out while another run of it is
+ * preempted on that processor; socket_life.bpf.c has what stands in for them and, where it can, beside them. */
 #include "hand_over.bpf.h"
 #include "socket_life.bpf.h"
 #include "unix_life.bpf.h"
@@ -28,7 +29,7 @@ int BPF_PROG(sl_socket_post_create, struct socket *sock, int family, int type, i
 #ifndef SL_SOCKET_HASH
 		struct sl_socket *socket = sl_new_socket(sk);
 
-		if (!socket)
+		if (!socket || socket->cookie) /* sl_sock_create was here */
 			return 0;
 		socket->cookie = sl_cookie(sk);
 		sl_created(target, socket->cookie, family, type, sk->sk_protocol, 0);

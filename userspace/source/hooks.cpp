@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 
@@ -42,6 +43,9 @@ Attachment attachment(HookKind kind) {
 constexpr const char* kUnixCost =
     "the same program as for accept; what neither close() nor the end of a process closed is found gone every 2 s, its "
     "close unseen";
+// A processor that has preempted a tracing program leaves it out until that one is through (struct bpf_prog's `active`);
+// cgroup programs it does not.
+constexpr const char* kNeverSkipped = "a second look at each socket made or closed, which a preemptible kernel never leaves out";
 constexpr const char* kTouchCost = "a look-up per read and write of the targets, while a site is suspected";
 
 bool is_trampoline(HookKind kind) { return kind == HookKind::kFentry || kind == HookKind::kFexit; }
@@ -85,6 +89,8 @@ const std::vector<Hook>& all_hooks() {
       {"create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
        "sl_socket_post_create", "", Build::kFull},
       {"create", "cgroup/sock_create", HookKind::kCgroupSockCreate, nullptr, "sl_sock_create", ""},
+      {"create-too", "cgroup/sock_create", HookKind::kCgroupSockCreate, nullptr, "sl_sock_create", kNeverSkipped,
+       Build::kFull, HookUse::kIfThere},
       {"accept", "fentry/security_sock_graft", HookKind::kFentry, "security_sock_graft", "sl_sock_graft", ""},
       {"accept", "kprobe/security_sock_graft", HookKind::kKprobe, "security_sock_graft", "sl_kprobe_sock_graft", ""},
       {"accept", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit",
@@ -97,6 +103,8 @@ const std::vector<Hook>& all_hooks() {
       {"receive", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", "the same program as for accept"},
       {"release", "fentry/inet_release", HookKind::kFentry, "inet_release", "sl_inet_release", ""},
       {"release", "cgroup/sock_release", HookKind::kCgroupSockRelease, nullptr, "sl_sock_release", ""},
+      {"release-too", "cgroup/sock_release", HookKind::kCgroupSockRelease, nullptr, "sl_sock_release", kNeverSkipped,
+       Build::kBoth, HookUse::kIfThere},
       {"state", "tp_btf/inet_sock_set_state", HookKind::kTracingBtf, "inet_sock_set_state", "sl_inet_sock_set_state",
        ""},
       {"read", "tp_btf/sock_recv_length", HookKind::kTracingBtf, "sock_recv_length", "sl_sock_recv_length",
@@ -172,6 +180,8 @@ Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kern
   for (auto hook = candidates.begin(); hook != candidates.end(); ++hook) {
     const auto same_need = [](const Hook& a, const Hook& b) { return std::strcmp(a.need, b.need) == 0; };
     if (!chosen.empty() && same_need(chosen.back(), *hook)) continue;  // served
+    const auto same_program = [&](const Hook& other) { return std::strcmp(other.program, hook->program) == 0; };
+    if (is_cgroup(hook->kind) && std::any_of(chosen.begin(), chosen.end(), same_program)) continue;  // not once more
     const auto next = hook + 1;
     const bool last = next == candidates.end() || !same_need(*hook, *next);
     if (hook->use != HookUse::kAlways) {

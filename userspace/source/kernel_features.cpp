@@ -106,7 +106,7 @@ Feature perf_events() {
 Feature describe(const Hook& hook, const Result<std::vector<Hook>>& chosen, const btf& types, int cgroup) {
   const auto tried = try_hook(hook, types, cgroup);
   const bool used = chosen && std::any_of(chosen->begin(), chosen->end(), [&hook](const Hook& choice) {
-    return std::strcmp(choice.program, hook.program) == 0;
+    return std::strcmp(choice.program, hook.program) == 0 && std::strcmp(choice.need, hook.need) == 0;
   });
   Feature feature{hook.need, hook.name, tried.has_value(), used, {}, {}};
   if (!tried) feature.detail = tried.error().message() + (used ? "" : ": another hook is used");
