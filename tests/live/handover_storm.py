@@ -44,9 +44,16 @@ class Storm(unittest.TestCase):
             holders.setdefault(held["cookie"], set()).add((held["pid"], held["fd"], held["handed_over"]))
         opened = {sock["cookie"]: sock for sock in report["open_sockets"]}
         self.assertEqual(set(holders), set(opened))
+        ways_missed = 0
         for cookie, sock in opened.items():
-            seen = {(h["pid"], h["fd"], h["handed_over"] or "") for h in sock["holders"]}
-            self.assertEqual((creators[cookie], holders[cookie]), (sock["creator"]["pid"], seen), sock)
+            seen = {(h["pid"], h["fd"]): h["handed_over"] or "" for h in sock["holders"]}
+            told = {(pid, fd): way for pid, fd, way in holders[cookie]}
+            missed = {where for where, way in seen.items() if way == "unknown" != told.get(where)}
+            ways_missed += len(missed)
+            told.update(dict.fromkeys(missed, "unknown"))
+            self.assertEqual((creators[cookie], told), (sock["creator"]["pid"], seen), sock)
+        # A preemptible kernel leaves hooks out; that a descriptor was received is known from one alone.
+        self.assertLessEqual(ways_missed, harness.counter(report, "hooks_skipped"))
         self.assertEqual({"created": truth["created"], "closed": truth["created"] - len(holders), "open": len(holders),
                           "leaked": 0, "ownerless": 0}, report["totals"])
         self.assertEqual([], [finding["rules"] for finding in report["findings"]])
