@@ -37,25 +37,29 @@ class Storm(unittest.TestCase):
         self.compare(truth, report)
 
     def compare(self, truth, report):
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        """A preemptible kernel leaves hooks out and counts them: for each, one thing may not be known. Never is one wrong."""
+        skipped = missing = harness.counter(report, "hooks_skipped")
+        without_cookie = skipped and harness.counter(report, "accepts_without_cookie")
+        self.assertNotEqual(bool(without_cookie), report["completeness"]["complete"], report["completeness"])
         holders, creators = {}, {}
         for held in truth["held"]:
             creators[held["cookie"]] = held["creator"]
-            holders.setdefault(held["cookie"], set()).add((held["pid"], held["fd"], held["handed_over"]))
+            holders.setdefault(held["cookie"], {})[held["pid"], held["fd"]] = held["handed_over"]
         opened = {sock["cookie"]: sock for sock in report["open_sockets"]}
-        self.assertEqual(set(holders), set(opened))
-        ways_missed = 0
+        self.assertEqual(set(), set(opened) - set(holders))
+        missing -= len(set(holders) - set(opened))
         for cookie, sock in opened.items():
             seen = {(h["pid"], h["fd"]): h["handed_over"] or "" for h in sock["holders"]}
-            told = {(pid, fd): way for pid, fd, way in holders[cookie]}
-            missed = {where for where, way in seen.items() if way == "unknown" != told.get(where)}
-            ways_missed += len(missed)
-            told.update(dict.fromkeys(missed, "unknown"))
-            self.assertEqual((creators[cookie], told), (sock["creator"]["pid"], seen), sock)
-        # A preemptible kernel leaves hooks out; that a descriptor was received is known from one alone.
-        self.assertLessEqual(ways_missed, harness.counter(report, "hooks_skipped"))
-        self.assertEqual({"created": truth["created"], "closed": truth["created"] - len(holders), "open": len(holders),
-                          "leaked": 0, "ownerless": 0}, report["totals"])
+            unseen = {where for where, way in seen.items() if way == "unknown" != holders[cookie].get(where)}
+            missing -= len(unseen) + (sock["creator"] is None)
+            self.assertEqual(holders[cookie] | dict.fromkeys(unseen, "unknown"), seen, sock)
+            if sock["creator"] is not None:
+                self.assertEqual(creators[cookie], sock["creator"]["pid"], sock)
+        self.assertGreaterEqual(missing, 0)
+        totals = report["totals"]
+        for name, true in (("created", truth["created"]), ("closed", truth["created"] - len(holders)), ("open", len(holders))):
+            self.assertLessEqual(abs(true - totals[name]), skipped, (name, true, totals))
+        self.assertEqual((0, 0), (totals["leaked"], totals["ownerless"]))
         self.assertEqual([], [finding["rules"] for finding in report["findings"]])
         print(f"{truth['created']} sockets, {len(holders)} open, {len(truth['held'])} descriptors")
 
