@@ -67,14 +67,14 @@ INTERPRETERS = {
         def dial = TCPSocket.new('127.0.0.1', LISTENER.addr[1])
         (1..100).each { |i| one = dial; LISTENER.accept.close; i % 10 == 0 ? KEPT << one : one.close }
         Process.kill(9, $$)"""),
-    "php": ("-n", "-r", """
+    "php": ("-n", "-d", "extension=posix", "-r", """
         $listener = stream_socket_server('tcp://127.0.0.1:0'); $kept = [];
         function dial($listener) { return stream_socket_client('tcp://' . stream_socket_get_name($listener, false)); }
         for ($i = 1; $i <= 100; $i++) {
           $one = dial($listener); $other = stream_socket_accept($listener); fclose($other);
           if ($i % 10) fclose($one); else $kept[] = $one;
         }
-        exec('kill -9 ' . getmypid());"""),
+        posix_kill(getmypid(), 9);"""),
 }
 
 
