@@ -185,7 +185,9 @@ class ReportBuilder {
     if (site.stack != kNoStack) return stack(site.stack);
     if (site.origin == Origin::kBeforeAttach) return {{}, true, "opened before sockleak attached"};
     const WalkEnd end = sockets.empty() ? WalkEnd::kNone : sockets.front().stack_end;
-    return {{}, true, end == WalkEnd::kNone || end == WalkEnd::kComplete ? "the stack was lost" : why_short(end)};
+    if (end != WalkEnd::kNone && end != WalkEnd::kComplete) return {{}, true, why_short(end)};
+    const bool unseen = site.origin == Origin::kAccept && end == WalkEnd::kNone;
+    return {{}, true, unseen ? "accepted in a way that no hook saw, or its stack was lost" : "the stack was lost"};
   }
 
   [[nodiscard]] Stack stack(StackId id) const {

@@ -125,6 +125,12 @@ TEST(ReportBuilder, SaysWhyThereIsNoCreationStack) {
   stackless.session_begins().opens(kApp, 1).exits(kApp).snapshot();
   test::ToldStory lost(stackless);
   EXPECT_EQ(lost.report().findings.at(0).created_at.why, why_short(WalkEnd::kMissingRule));
+
+  test::EventBuilder unseen;
+  unseen.session_begins().creates(kApp, 1, 50).stack(50, {0x50}).listens(1).arrives(2, 1).gets(kApp, 2);
+  unseen.closes(kApp, 1).exits(kApp).snapshot();
+  test::ToldStory accepted(unseen);
+  EXPECT_EQ(accepted.report().findings.at(0).created_at.why, "accepted in a way that no hook saw, or its stack was lost");
 }
 
 TEST(ReportBuilder, ShowsAHundredSocketsAndCountsAll) {
