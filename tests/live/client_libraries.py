@@ -32,7 +32,7 @@ class ClientLibraries(unittest.TestCase):
         outcome, truth = self.check(program, *options)
         self.assertEqual(1, outcome.returncode, outcome.stderr.decode())
         report = harness.parse_report(outcome)
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        harness.assert_promise_kept(self, report)
         leaked = collections.Counter()
         for finding in report["findings"]:
             leaked[finding["origin"]] += finding["leaked"]

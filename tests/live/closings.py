@@ -51,7 +51,7 @@ class Closings(unittest.TestCase):
             harness.own_place(site["created_at"], PROGRAM.name)["function"] in ("connection", "by_end_of_listener")
 
     def test_nothing_is_left_or_accused(self):
-        self.assertTrue(self.report["completeness"]["complete"], self.report["completeness"])
+        harness.assert_promise_kept(self, self.report)
         self.assertEqual([], self.report["findings"])
         self.assertEqual(["LISTEN"], [sock["state"] for sock in self.report["open_sockets"]], "the listener of all")
 

@@ -28,7 +28,7 @@ class ColdStart(unittest.TestCase):
     maxDiff = None
 
     def assert_no_stack_is_missing(self, report):
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        harness.assert_promise_kept(self, report)
         for name in ("events_lost", *harness.STACK_LOSSES):
             self.assertEqual(0, harness.counter(report, name), f"{name}: {report['completeness']['counters']}")
 

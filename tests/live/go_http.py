@@ -75,7 +75,7 @@ class GoHttp(unittest.TestCase):
             return outcome, harness.parse_report(outcome), json.loads(truth.read_text())
 
     def assert_complete(self, report):
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        harness.assert_promise_kept(self, report)
         for name in (*harness.STACK_LOSSES, "goroutines_lost", "go_runtimes_unknown"):
             self.assertEqual(0, harness.counter(report, name), name)
 

@@ -37,7 +37,7 @@ class GoPrograms(unittest.TestCase):
             self.assertTrue(frame["function"] and frame["file"] and frame["line"], frame)
 
     def assert_complete(self, report, but=()):
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        harness.assert_promise_kept(self, report)
         for name in (*harness.STACK_LOSSES, "frames_unverified", "goroutines_lost", "go_runtimes_unknown"):
             if name not in but:
                 self.assertEqual(0, harness.counter(report, name), name)

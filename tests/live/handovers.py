@@ -57,7 +57,7 @@ class HandOvers(unittest.TestCase):
 
     def check(self, scenario, *options):
         truth, report = play(self, scenario, *options)
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        harness.assert_promise_kept(self, report)
         # Where only descriptors can be searched, the report says so, and tells no cause.
         self.searched = harness.searches_through_bpf()
         if not self.searched:

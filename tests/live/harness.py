@@ -246,13 +246,21 @@ def counter(report, name):
     return report["completeness"]["counters"].get(name, 0)
 
 
+def assert_promise_kept(test, report):
+    """Nothing was lost that could hide a leak; but a preemptible kernel may have left out the hook that names a connection."""
+    if counter(report, "hooks_skipped") and counter(report, "accepts_without_cookie"):
+        test.assertLessEqual(counter(report, "accepts_without_cookie"), counter(report, "hooks_skipped"))
+        return
+    test.assertTrue(report["completeness"]["complete"], report["completeness"])
+
+
 class TruthTest(unittest.TestCase):
     """A report against what the program itself says of its sockets."""
     maxDiff = None
     skipped = 0  # hooks that were not run, says the report that was parsed last
 
     def assert_complete(self, report):
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        assert_promise_kept(self, report)
         self.assertEqual(0, counter(report, "events_lost"))
         for name in STACK_LOSSES:
             self.assertEqual(0, counter(report, name), name)
@@ -264,8 +272,10 @@ class TruthTest(unittest.TestCase):
         self.assertIn(rule, [fired["rule"] for fired in finding["rules"]])
         self.assertEqual("tcp", finding["protocol"])
         self.assertEqual(truth["origin"], finding["origin"])
-        self.assertEqual((truth["created"], truth["created"] - truth["leaked"], truth["leaked"]),
-                         (finding["created"], finding["closed"], finding["leaked"]), "created, closed, leaked")
+        for name, true in (("created", truth["created"]), ("closed", truth["created"] - truth["leaked"]),
+                           ("leaked", truth["leaked"])):
+            # What a hook that was left out would have told is missing; never is there too much.
+            self.assertIn(finding[name], range(true - self.skipped, true + 1), name)
         stack = finding["created_at"]
         self.assertEqual(true_place(truth["created_at"]), own_place(stack, program),
                          show(stack))

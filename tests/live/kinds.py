@@ -48,7 +48,7 @@ class Kinds(unittest.TestCase):
                 if "cannot" not in row and (not types or row["protocol"] in types)]
 
     def assert_complete(self, report):
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        harness.assert_promise_kept(self, report)
         for name in ("closes_without_open", "accepts_without_cookie", *harness.STACK_LOSSES):
             self.assertEqual(0, harness.counter(report, name), name)
 

@@ -210,7 +210,7 @@ class NativeMatrix(harness.TruthTest):
                 outcome, report, (truth,) = check_all([case], *(["--repaired"] if repaired else []))
                 self.assertTrue(truth["same_place"], "the loader has put them apart")
                 self.assertEqual(0 if repaired else 1, outcome.returncode, outcome.stderr.decode())
-                self.assertTrue(report["completeness"]["complete"], report["completeness"])
+                harness.assert_promise_kept(self, report)
                 found = {}
                 for site in report["sites"]:
                     stack = site["created_at"]

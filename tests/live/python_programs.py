@@ -47,7 +47,7 @@ class PythonPrograms(unittest.TestCase):
     maxDiff = None
 
     def assert_nothing_lost(self, report):
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        harness.assert_promise_kept(self, report)
         for name in (*LOSSES, *harness.STACK_LOSSES):
             self.assertEqual(0, harness.counter(report, name), name)
 

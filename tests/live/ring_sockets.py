@@ -22,7 +22,7 @@ class RingSockets(unittest.TestCase):
             if outcome.returncode == CANNOT:
                 self.skipTest("this kernel's io_uring cannot do it")
             report = harness.parse_report(outcome)
-            self.assertTrue(report["completeness"]["complete"], report["completeness"])
+            harness.assert_promise_kept(self, report)
             return outcome, report, json.loads(truth.read_text())
 
     def site_at(self, report, place):

@@ -152,7 +152,7 @@ class Servers(unittest.TestCase):
 
     def check(self, truth, report, closed="close", born=False):
         """That nothing but the forgotten connections is accused, and that all is said of them."""
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        harness.assert_promise_kept(self, report)
         program = truth["program"]
         (finding,) = report["findings"]
         self.assertEqual(("leak", "accept", "tcp", truth["created"], truth["leaked"]),
@@ -208,7 +208,7 @@ class Servers(unittest.TestCase):
         for program in ("prefork", "thread_pool"):
             with self.subTest(program):
                 truth, report = moved(self, program)
-                self.assertTrue(report["completeness"]["complete"], report["completeness"])
+                harness.assert_promise_kept(self, report)
                 self.assertEqual(truth["leaked"] + 1, report["totals"]["open"], "and the listener")
                 opened = {sock["inode"]: sock for sock in report["open_sockets"]}
                 for told in truth["sockets"]:

@@ -163,7 +163,7 @@ class Targets(unittest.TestCase):
         self.assertEqual(outcome.stdout, again.stdout)
         self.assertEqual(("cgroup", f"/{name}"), (report["target"]["kind"], report["target"]["path"]))
         self.assertTrue({inside.process.pid, forking.process.pid, leaver.process.pid} <= set(report["target"]["pids"]))
-        self.assertTrue(report["completeness"]["complete"], report["completeness"])
+        harness.assert_promise_kept(self, report)
         self.assertEqual((3 * told["sockets_created"], 3 * LEAKED),
                          (report["totals"]["created"], report["totals"]["leaked"]))
         (finding,) = report["findings"]

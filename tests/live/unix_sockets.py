@@ -47,7 +47,7 @@ class UnixSockets(unittest.TestCase):
         cls.taken_for_gone = 0 if cls.sees_closes else len(cls.truth["stays"]) - len(cls.shown)
 
     def test_nothing_is_lost_or_invented(self):
-        self.assertTrue(self.report["completeness"]["complete"], self.report["completeness"])
+        harness.assert_promise_kept(self, self.report)
         self.assertEqual(0, harness.counter(self.report, "closes_without_open"))
         self.assertEqual({row["inode"] for row in self.shown}, set(self.open))
         totals, stay = self.report["totals"], len(self.truth["stays"]) - self.taken_for_gone
