@@ -68,6 +68,7 @@ class AttachedSource final : public LiveSource {
  private:
   Result<void> open_rings();
   void take_newcomers(RecordSink& sink);
+  void learn_early();
   void find_members();
   void follow(Pid pid, AddressSpaceId space);
   void on_joined(std::span<const std::byte> record);
@@ -97,6 +98,11 @@ class AttachedSource final : public LiveSource {
   RecordSink* sink_ = nullptr;   // during poll() and snapshot() only
   std::size_t delivered_ = 0;
   std::vector<std::vector<std::byte>> backlog_;  // what attach() saw, delivered by the first poll()
+  struct EarlyStacks final : RecordSink {
+    void on_record(std::span<const std::byte>) override {}  // nobody tells any while attaching
+    void on_stack(StackHash hash, const MappedStack& stack) override { stacks.emplace_back(hash, stack); }
+    std::vector<std::pair<StackHash, MappedStack>> stacks;
+  } early_;  // likewise
   YoungProcesses young_;
   std::deque<std::vector<std::byte>> held_;      // events that came before the stack that the first of them names
   KernelTime held_since_;
@@ -135,6 +141,7 @@ Result<void> AttachedSource::attach() {
     if (options_.follow_children) targets_.add_children(pid);
   }
   for (const auto& [pid, space] : targets_.live()) follow(pid, space);
+  learn_early();
   // Of a whole machine that takes seconds.
   if (options_.scope.kind != Scope::Kind::kAll) stacks_feed_.warm_up();
   for (const Pid pid : options_.pids) {
@@ -150,6 +157,16 @@ Result<void> AttachedSource::attach() {
   return {};
 }
 
+/// A busy target fills the ring for stacks within milliseconds, until it has its rules: it does not wait for what it holds
+/// already to be adopted. Members of a scope are told of in the same ring, and have to be adopted in turn.
+void AttachedSource::learn_early() {
+  if (options_.scope.members) return;
+  sink_ = &early_;
+  maps_feed_.drain();
+  ring_buffer__consume(stacks_.get());
+  sink_ = nullptr;
+}
+
 /// From here on nothing is missed; what the targets already hold is adopted now. Three passes leave no gap: the first
 /// marks the listeners, so that every later connection is tracked from birth; the second finds those that wait in
 /// accept queues; the third those accepted in between.
@@ -158,6 +175,7 @@ void AttachedSource::adopt(const KernelTables::Record& record) {
   programs_->bss->sl_adopting_from = joined_.value_or(KernelTime{}).ns;
   programs_->bss->sl_adopting = 1;
   for (const bool sockets_too : {false, true}) {
+    learn_early();
     if (programs_.need_named_sockets()) {
       for (const auto& [pid, space] : targets_.live()) name_sockets(pid);
     }
@@ -167,6 +185,7 @@ void AttachedSource::adopt(const KernelTables::Record& record) {
     record(bytes_of(snapshot_end(whole)));
     if (joined_) programs_->bss->sl_listeners_known = began.ns;
   }
+  learn_early();
   programs_->bss->sl_adopting = 0;
   joined_.reset();
 }
@@ -240,6 +259,8 @@ Result<Progress> AttachedSource::poll(RecordSink& sink, Duration timeout) {
   if (!backlog_.empty()) {
     for (const auto& record : backlog_) sink.on_record(record);
     backlog_.clear();
+    for (const auto& [hash, stack] : early_.stacks) sink.on_stack(hash, stack);
+    early_.stacks.clear();
     drain(sink);
     return Progress::kDelivered;
   }
