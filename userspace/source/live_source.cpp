@@ -7,14 +7,15 @@
 #include <array>
 #include <cstring>
 #include <deque>
-#include <map>
 
 #include "base/log.hpp"
 #include "process/procfs.hpp"
+#include "source/backlog.hpp"
 #include "source/go_parents.hpp"
 #include "source/kernel_counters.hpp"
 #include "source/kernel_features.hpp"
 #include "source/kernel_tables.hpp"
+#include "source/libbpf_log.hpp"
 #include "source/marks.hpp"
 #include "source/memory_map_feed.hpp"
 #include "source/programs.hpp"
@@ -27,10 +28,6 @@
 #include "source/watched_types.hpp"
 #include "source/young_processes.hpp"
 
-extern "C" {
-#include "../../bpf/scope_wire.h"
-}
-
 namespace sockleak {
 namespace {
 
@@ -40,14 +37,6 @@ constexpr Duration kLongestHold = std::chrono::seconds(1);
 constexpr Duration kSearchEvery = std::chrono::seconds(1);  // for processes that were moved into a group
 
 using Ring = CPtr<ring_buffer, &ring_buffer__free>;
-
-// libbpf's own words go to the debug log; what the user needs is said by our errors.
-int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
-  std::array<char, 1024> line{};
-  const int n = std::vsnprintf(line.data(), line.size(), format, arguments);
-  if (n > 0) log::debug(line.data());
-  return n;
-}
 
 class AttachedSource final : public LiveSource {
  public:
@@ -97,12 +86,7 @@ class AttachedSource final : public LiveSource {
   UniqueFd epoll_;
   RecordSink* sink_ = nullptr;   // during poll() and snapshot() only
   std::size_t delivered_ = 0;
-  std::vector<std::vector<std::byte>> backlog_;  // what attach() saw, delivered by the first poll()
-  struct EarlyStacks final : RecordSink {
-    void on_record(std::span<const std::byte>) override {}  // nobody tells any while attaching
-    void on_stack(StackHash hash, const MappedStack& stack) override { stacks.emplace_back(hash, stack); }
-    std::vector<std::pair<StackHash, MappedStack>> stacks;
-  } early_;  // likewise
+  Backlog backlog_;  // what attach() saw, delivered by the first poll()
   YoungProcesses young_;
   std::deque<std::vector<std::byte>> held_;      // events that came before the stack that the first of them names
   KernelTime held_since_;
@@ -150,7 +134,7 @@ Result<void> AttachedSource::attach() {
                   "start it under sockleak: sockleak trace -- COMMAND");
     }
   }
-  const auto keep = [this](std::span<const std::byte> record) { backlog_.emplace_back(record.begin(), record.end()); };
+  const auto keep = [this](std::span<const std::byte> record) { backlog_.on_record(record); };
   keep(bytes_of(mark<sl_session_mark>(SL_SESSION_BEGIN, now())));
   adopt(keep);
   next_search_ = now() + kSearchEvery;
@@ -161,7 +145,7 @@ Result<void> AttachedSource::attach() {
 /// already to be adopted. Members of a scope are told of in the same ring, and have to be adopted in turn.
 void AttachedSource::learn_early() {
   if (options_.scope.members) return;
-  sink_ = &early_;
+  sink_ = &backlog_;
   maps_feed_.drain();
   ring_buffer__consume(stacks_.get());
   sink_ = nullptr;
@@ -257,10 +241,7 @@ bool AttachedSource::read_tables(const KernelTables::Record& record) {
 
 Result<Progress> AttachedSource::poll(RecordSink& sink, Duration timeout) {
   if (!backlog_.empty()) {
-    for (const auto& record : backlog_) sink.on_record(record);
-    backlog_.clear();
-    for (const auto& [hash, stack] : early_.stacks) sink.on_stack(hash, stack);
-    early_.stacks.clear();
+    backlog_.deliver(sink);
     drain(sink);
     return Progress::kDelivered;
   }

@@ -9,6 +9,7 @@
 #include "base/time.hpp"
 
 extern "C" {
+#include "../../bpf/scope_wire.h"
 #include "../../bpf/wire.h"
 }
 
