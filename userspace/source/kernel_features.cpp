@@ -1,10 +1,12 @@
 #include "source/kernel_features.hpp"
 
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <cap-ng.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/perf_event.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -48,6 +50,16 @@ bool have(unsigned capability) {
     return admin || capng_have_capability(CAPNG_EFFECTIVE, capability) != 0;
   }
   return capng_have_capability(CAPNG_EFFECTIVE, capability) != 0;
+}
+
+/// Before 5.11 (bdb7b79b4ce8) maps count as locked memory, and the limit of that is raised by who has this capability; the
+/// same release has brought the helper that is asked for.
+void add_locked_memory(std::vector<Feature>& features) {
+  rlimit limit{};
+  if (have(CAP_SYS_RESOURCE) || getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_max == RLIM_INFINITY) return;
+  if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_ktime_get_coarse_ns, nullptr) != 0) return;
+  features.push_back({"privilege", "CAP_SYS_RESOURCE", false, true, "the maps of BPF programs exceed RLIMIT_MEMLOCK on this kernel",
+                      "run as root, for example with sudo, or with ulimit -Hl unlimited"});
 }
 
 /// BPF programs speak of the host's processes, and the kernel asks for the host's privileges.
@@ -129,6 +141,7 @@ std::vector<Feature> probe_basics() {
     features.push_back({"privilege", capability.name, present, capability.required,
                         present ? "" : capability.lost, present ? "" : "run as root, for example with sudo"});
   }
+  add_locked_memory(features);
   return features;
 }
 
