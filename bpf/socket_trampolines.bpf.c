@@ -62,7 +62,8 @@ int BPF_PROG(sl_file_receive, struct file *file)
 #endif
 
 /* Both ends of an accepted connection have met, in the task that accepts. Not fexit/__sys_accept4: it is not run for a call
- * that waited already when it was attached. What io_uring accepts is sl_io_uring_complete's where that can tell: it knows the listener. */
+ * that waited already when it was attached. What io_uring accepts is sl_io_uring_complete's where that can tell:
+ * it knows the listener. */
 SEC("fentry/security_sock_graft")
 int BPF_PROG(sl_sock_graft, struct sock *sk, struct socket *parent)
 {

@@ -12,8 +12,8 @@
 #include <cstdio>
 #include <optional>
 
-#include "app/final_look.hpp"
 #include "app/command_program.hpp"
+#include "app/final_look.hpp"
 #include "app/go_command.hpp"
 #include "app/leftovers.hpp"
 #include "app/output.hpp"
