@@ -29,7 +29,8 @@ Attachment attachment(HookKind kind) {
     case HookKind::kTracingBtf: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, "btf_trace_", BTF_KIND_TYPEDEF};
     case HookKind::kFentry: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "", BTF_KIND_FUNC};
     case HookKind::kFexit: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, "", BTF_KIND_FUNC};
-    case HookKind::kKprobe: return {BPF_PROG_TYPE_KPROBE, BPF_CGROUP_INET_INGRESS, nullptr, 0};  // none: the first is 0
+    case HookKind::kTracepoint: return {BPF_PROG_TYPE_TRACEPOINT, BPF_CGROUP_INET_INGRESS, nullptr, 0};  // none: the first is 0
+    case HookKind::kKprobe: return {BPF_PROG_TYPE_KPROBE, BPF_CGROUP_INET_INGRESS, nullptr, 0};
     case HookKind::kSockOps: return {BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS, nullptr, 0};
     case HookKind::kIterator: return {BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_iter_", BTF_KIND_FUNC};
     case HookKind::kCgroupSockCreate:
@@ -43,20 +44,28 @@ Attachment attachment(HookKind kind) {
 constexpr const char* kUnixCost =
     "the same program as for accept; what neither close() nor the end of a process closed is found gone every 2 s, its "
     "close unseen";
-// A processor that has preempted a tracing program leaves it out until that one is through (struct bpf_prog's `active`);
-// cgroup programs it does not.
-constexpr const char* kNeverSkipped = "a second look at each socket made or closed, which a preemptible kernel never leaves out";
+constexpr const char* kSameProgram = "the same program as for accept";
+constexpr const char* kNeverSkipped = "a second look at each socket made, connected or closed, which a preemptible kernel never leaves out";
+constexpr const char* kTracefs = "/sys/kernel/tracing";
 constexpr const char* kTouchCost = "a look-up per read and write of the targets, while a site is suspected";
 
 bool is_trampoline(HookKind kind) { return kind == HookKind::kFentry || kind == HookKind::kFexit; }
 
-/// A probe on that function, which runs `program`.
-Result<void> try_kprobe(const Hook& hook, int program) {
-  std::ifstream file("/sys/bus/event_source/devices/kprobe/type");
+bool is_perf_event(HookKind kind) { return kind == HookKind::kKprobe || kind == HookKind::kTracepoint; }
+
+/// A probe on that function, or that tracepoint, which runs `program`.
+Result<void> try_perf_event(const Hook& hook, int program) {
   perf_event_attr attributes{};
   attributes.size = sizeof(attributes);
-  attributes.config1 = reinterpret_cast<std::uintptr_t>(hook.attach_to);
-  if (!(file >> attributes.type)) return fail(ErrorKind::kCannotTrace, "this kernel has no kprobes");
+  if (hook.kind == HookKind::kKprobe) {
+    std::ifstream file("/sys/bus/event_source/devices/kprobe/type");
+    attributes.config1 = reinterpret_cast<std::uintptr_t>(hook.attach_to);
+    if (!(file >> attributes.type)) return fail(ErrorKind::kCannotTrace, "this kernel has no kprobes");
+  } else {
+    std::ifstream file(std::string(kTracefs) + "/events/" + hook.attach_to + "/id");
+    attributes.type = PERF_TYPE_TRACEPOINT;
+    if (!(file >> attributes.config)) return fail(ErrorKind::kCannotTrace, std::string("no tracefs on ") + kTracefs);
+  }
   const UniqueFd event(static_cast<int>(syscall(SYS_perf_event_open, &attributes, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!event.valid() || ioctl(event.get(), PERF_EVENT_IOC_SET_BPF, program) != 0) {
     return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name);
@@ -65,6 +74,23 @@ Result<void> try_kprobe(const Hook& hook, int program) {
 }
 
 bool exists_in(const Hook& hook, Build build) { return hook.build == Build::kBoth || hook.build == build; }
+
+bool same_need(const Hook& a, const Hook& b) { return std::strcmp(a.need, b.need) == 0; }
+
+bool belongs(const Hook& hook, HookSet set) {
+  if (set == HookSet::kKprobe) return !is_trampoline(hook.kind);
+  if (set != HookSet::kFallback || hook.use != HookUse::kAlways) return true;
+  return !is_trampoline(hook.kind) && hook.kind != HookKind::kKprobe;
+}
+
+/// Where tracing programs are left out now and then, a probe's higher price is worth it.
+void put_probes_first(std::vector<Hook>& hooks) {
+  for (auto first = hooks.begin(); first != hooks.end();) {
+    const auto end = std::find_if(first, hooks.end(), [&](const Hook& hook) { return !same_need(*first, hook); });
+    std::stable_partition(first, end, [](const Hook& hook) { return hook.kind == HookKind::kKprobe; });
+    first = end;
+  }
+}
 
 }  // namespace
 
@@ -77,14 +103,20 @@ const std::vector<Hook>& all_hooks() {
       // First, so that nothing the others note of a socket can outlive it, and every connection they see has a cookie.
       {"gone", "tp_btf/tcp_destroy_sock", HookKind::kTracingBtf, "tcp_destroy_sock", "sl_tcp_destroy_sock", ""},
       {"cookie", "sockops", HookKind::kSockOps, nullptr, "sl_sock_ops", "", Build::kBasic},
+      {"cookie-too", "sockops", HookKind::kSockOps, nullptr, "sl_sock_ops", kNeverSkipped, Build::kFull, HookUse::kIfThere,
+       HookWhere::kWherePreempted},
       {"unix-close", "fentry/unix_release", HookKind::kFentry, "unix_release", "sl_unix_release", ""},
       {"unix-close", "kprobe/unix_release", HookKind::kKprobe, "unix_release", "sl_kprobe_unix_release", ""},
+      {"unix-close", "tp/raw_syscalls/sys_exit", HookKind::kTracepoint, "raw_syscalls/sys_exit", "sl_trace_sys_exit",
+       kUnixCost, Build::kFull, HookUse::kAlways, HookWhere::kWherePreempted},
       {"unix-close", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", kUnixCost},
       {"unix-create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
        "sl_socket_post_create", ""},
       {"unix-create", "kprobe/security_socket_post_create", HookKind::kKprobe, "security_socket_post_create",
        "sl_kprobe_post_create", ""},
-      {"unix-create", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", "the same program as for accept"},
+      {"unix-create", "tp/raw_syscalls/sys_exit", HookKind::kTracepoint, "raw_syscalls/sys_exit", "sl_trace_sys_exit",
+       kSameProgram, Build::kFull, HookUse::kAlways, HookWhere::kWherePreempted},
+      {"unix-create", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", kSameProgram},
       {"unix-sockets", "iter/unix", HookKind::kIterator, "unix", "sl_iter_unix", "", Build::kBoth, HookUse::kIfThere},
       {"create", "fentry/security_socket_post_create", HookKind::kFentry, "security_socket_post_create",
        "sl_socket_post_create", "", Build::kFull},
@@ -93,6 +125,8 @@ const std::vector<Hook>& all_hooks() {
        Build::kFull, HookUse::kIfThere},
       {"accept", "fentry/security_sock_graft", HookKind::kFentry, "security_sock_graft", "sl_sock_graft", ""},
       {"accept", "kprobe/security_sock_graft", HookKind::kKprobe, "security_sock_graft", "sl_kprobe_sock_graft", ""},
+      {"accept", "tp/raw_syscalls/sys_exit", HookKind::kTracepoint, "raw_syscalls/sys_exit", "sl_trace_sys_exit",
+       "about 120 ns on every system call of the machine while attached", Build::kFull, HookUse::kAlways, HookWhere::kWherePreempted},
       {"accept", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit",
        "about 75 ns on every system call of the machine while attached"},
       {"ring", "tp_btf/io_uring_complete", HookKind::kTracingBtf, "io_uring_complete", "sl_io_uring_complete", "",
@@ -100,7 +134,9 @@ const std::vector<Hook>& all_hooks() {
       {"receive", "fentry/security_file_receive", HookKind::kFentry, "security_file_receive", "sl_file_receive", "",
        Build::kFull},
       {"receive", "kprobe/security_file_receive", HookKind::kKprobe, "security_file_receive", "sl_kprobe_file_receive", ""},
-      {"receive", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", "the same program as for accept"},
+      {"receive", "tp/raw_syscalls/sys_exit", HookKind::kTracepoint, "raw_syscalls/sys_exit", "sl_trace_sys_exit",
+       kSameProgram, Build::kFull, HookUse::kAlways, HookWhere::kWherePreempted},
+      {"receive", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit", kSameProgram},
       {"release", "fentry/inet_release", HookKind::kFentry, "inet_release", "sl_inet_release", ""},
       {"release", "cgroup/sock_release", HookKind::kCgroupSockRelease, nullptr, "sl_sock_release", ""},
       {"release-too", "cgroup/sock_release", HookKind::kCgroupSockRelease, nullptr, "sl_sock_release", kNeverSkipped,
@@ -141,7 +177,7 @@ Result<void> try_hook(const Hook& hook, const btf& kernel_types, int cgroup_fd) 
   const UniqueFd loaded(bpf_prog_load(how.type, "sl_trial", "GPL", program, 2, &options));
   if (!loaded.valid()) return fail_os(ErrorKind::kCannotTrace, std::string("cannot load a program for ") + hook.name);
 
-  if (hook.kind == HookKind::kKprobe) return try_kprobe(hook, loaded.get());
+  if (is_perf_event(hook.kind)) return try_perf_event(hook, loaded.get());
   if (is_cgroup(hook.kind)) {
     const UniqueFd link(bpf_link_create(loaded.get(), cgroup_fd, how.attach, nullptr));
     if (!link.valid()) return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name);
@@ -172,13 +208,29 @@ Result<void> try_socket_storage(const btf& kernel_types) {
   return {};
 }
 
+bool preempts_tracing(const btf& kernel_types) {
+  // r0 = 0; exit
+  const bpf_insn program[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  };
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP, .prog_flags = BPF_F_SLEEPABLE);
+  const int id = btf__find_by_name_kind(&kernel_types, "btf_trace_sys_exit", BTF_KIND_TYPEDEF);
+  if (id < 0) return false;
+  options.attach_btf_id = static_cast<std::uint32_t>(id);
+  return UniqueFd(bpf_prog_load(BPF_PROG_TYPE_TRACING, "sl_trial", "GPL", program, std::size(program), &options)).valid();
+}
+
 Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kernel_types, int cgroup_fd) {
+  const bool preempted = preempts_tracing(kernel_types);
   std::vector<Hook> candidates, chosen;
   for (const Hook& hook : all_hooks()) {
-    if (exists_in(hook, build) && (set != HookSet::kKprobe || !is_trampoline(hook.kind))) candidates.push_back(hook);
+    if (exists_in(hook, build) && belongs(hook, set) && (preempted || hook.where == HookWhere::kAnywhere)) {
+      candidates.push_back(hook);
+    }
   }
+  if (preempted && set == HookSet::kAuto) put_probes_first(candidates);
   for (auto hook = candidates.begin(); hook != candidates.end(); ++hook) {
-    const auto same_need = [](const Hook& a, const Hook& b) { return std::strcmp(a.need, b.need) == 0; };
     if (!chosen.empty() && same_need(chosen.back(), *hook)) continue;  // served
     const auto same_program = [&](const Hook& other) { return std::strcmp(other.program, hook->program) == 0; };
     if (is_cgroup(hook->kind) && std::any_of(chosen.begin(), chosen.end(), same_program)) continue;  // not once more
@@ -187,9 +239,8 @@ Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kern
     if (hook->use != HookUse::kAlways) {
       if (!try_hook(*hook, kernel_types, cgroup_fd)) continue;
     } else if (!last) {
-      if (set == HookSet::kFallback) continue;
       if (auto tried = try_hook(*hook, kernel_types, cgroup_fd); !tried) {
-        if (set == HookSet::kAuto) continue;
+        if (set == HookSet::kAuto || set == HookSet::kFallback) continue;
         return fail(ErrorKind::kCannotTrace,
                     std::string("--hooks ") + (set == HookSet::kKprobe ? "kprobe: " : "preferred: ") + tried.error().message(),
                     "--hooks auto takes what this kernel allows");

@@ -13,10 +13,11 @@ struct btf;
 namespace sockleak {
 
 enum class HookKind : std::uint8_t {
-  kTracingBtf, kFentry, kFexit, kKprobe, kCgroupSockCreate, kCgroupSockRelease, kSockOps, kIterator
+  kTracingBtf, kTracepoint, kFentry, kFexit, kKprobe, kCgroupSockCreate, kCgroupSockRelease, kSockOps, kIterator
 };
 
-/// --hooks: the best of each need that works, only the best, the best but trampolines, or only those that every kernel has.
+/// --hooks: the best of each need that works, only the first, the best but trampolines, or what is left where there are
+/// neither trampolines nor probes.
 enum class HookSet : std::uint8_t { kAuto, kPreferred, kKprobe, kFallback };
 
 /// The BPF programs are built twice: with socket storage, and for kernels that refuse it to tracing programs.
@@ -24,6 +25,9 @@ enum class Build : std::uint8_t { kFull, kBasic, kBoth };
 
 /// Tracing works without the last two; kOnDemand is attached when it is asked for.
 enum class HookUse : std::uint8_t { kAlways, kIfThere, kOnDemand };
+
+/// Some hooks are only worth their price where a processor that has preempted a tracing program leaves it out.
+enum class HookWhere : std::uint8_t { kAnywhere, kWherePreempted };
 
 struct Hook {
   const char* need;       // "create"
@@ -34,6 +38,7 @@ struct Hook {
   const char* cost;       // what having it attached costs; "" = next to nothing
   Build build = Build::kBoth;  // where the program exists
   HookUse use = HookUse::kAlways;
+  HookWhere where = HookWhere::kAnywhere;
 };
 
 /// What was chosen, for people.
@@ -53,6 +58,11 @@ struct HookFact {
 
 /// Whether tracing programs may use socket storage and ask for cookies: the full build loads.
 [[nodiscard]] Result<void> try_socket_storage(const btf& kernel_types);
+
+/// Whether the kernel preempts tracing programs. Until the program goes on, its processor leaves it out for everybody else
+/// (struct bpf_prog's `active`); cgroup programs, kprobes and classic tracepoints it never leaves out for that. Found out by
+/// loading a program that may sleep at a system call's tracepoint: where it may sleep, it may be preempted.
+[[nodiscard]] bool preempts_tracing(const btf& kernel_types);
 
 /// One hook for each need of `build`. The last alternative of a need is not tried: attaching it will tell. Those that
 /// tracing works without are tried all, and left out if none works.

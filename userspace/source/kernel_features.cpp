@@ -74,13 +74,21 @@ void add_container(std::vector<Feature>& features) {
                       users ? "" : "run on the host, or in a container that is not rootless (--userns=host)"});
 }
 
-/// Nothing of ours needs tracefs; it is reported because other tracers do.
-Feature tracefs() {
+/// Needed by one fallback hook, where the kernel preempts tracing programs; reported always, because other tracers need it.
+Feature tracefs(bool preempted) {
   struct statfs facts{};
-  for (const char* path : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}) {
-    if (statfs(path, &facts) == 0 && facts.f_type == TRACEFS_MAGIC) return {"kernel", "tracefs", true, false, "not needed", {}};
-  }
-  return {"kernel", "tracefs", false, false, "not needed: nothing is lost", {}};
+  const bool mounted = statfs("/sys/kernel/tracing", &facts) == 0 && facts.f_type == TRACEFS_MAGIC;
+  if (!preempted) return {"kernel", "tracefs", mounted, false, mounted ? "not needed" : "not needed: nothing is lost", {}};
+  if (mounted) return {"kernel", "tracefs", true, false, "for --hooks fallback", {}};
+  return {"kernel", "tracefs", false, false, "--hooks fallback misses what happens while its program is preempted",
+          "mount -t tracefs tracefs /sys/kernel/tracing"};
+}
+
+/// See preempts_tracing().
+Feature unpreempted(bool preempted) {
+  return {"kernel", "tracing without preemption", !preempted, false,
+          preempted ? "the kernel leaves out tracing programs at times: kprobes and cgroup hooks, which it does not, are preferred" : "",
+          ""};
 }
 
 /// "none [integrity] confidentiality": kernel_lockdown(7).
@@ -148,7 +156,6 @@ std::vector<Feature> probe_basics() {
 std::vector<Feature> probe_features() {
   std::vector<Feature> features = probe_basics();
   features.push_back(lockdown());
-  features.push_back(tracefs());
   auto root = open_cgroup_root();
   features.push_back({"kernel", "cgroup2 root", root.has_value(), true, root ? "" : root.error().message(),
                       root ? "" : root.error().hint});
@@ -156,6 +163,9 @@ std::vector<Feature> probe_features() {
   features.push_back(perf_events());
   const Btf types(btf__load_vmlinux_btf());
   if (!types) return features;
+  const bool preempted = preempts_tracing(*types);
+  features.push_back(unpreempted(preempted));
+  features.push_back(tracefs(preempted));
   const auto storage = try_socket_storage(*types);
   features.push_back({"kernel", "socket storage in tracing", storage.has_value(), false,
                       storage ? "" : storage.error().message() + ": a table of 131072 sockets is used", ""});
@@ -163,6 +173,7 @@ std::vector<Feature> probe_features() {
   const int cgroup = root ? root->get() : -1;
   const auto chosen = choose_hooks(HookSet::kAuto, build, *types, cgroup);
   for (const Hook& hook : all_hooks()) {
+    if (hook.where == HookWhere::kWherePreempted && !preempted) continue;
     if (hook.build == Build::kBoth || hook.build == build) features.push_back(describe(hook, chosen, *types, cgroup));
   }
   return features;

@@ -11,6 +11,7 @@
 #include <set>
 #include <string_view>
 
+#include "base/log.hpp"
 #include "source/cgroup_root.hpp"
 #include "source/watched_types.hpp"
 #include "sockleak_bpf_basic.skel.h"
@@ -24,6 +25,8 @@ constexpr std::uint32_t kManyTargets = 131072;  // 4 MB; four times what kernel.
 constexpr const char* kAskDoctor = "sockleak doctor tells what this kernel and these privileges lack";
 
 bool of_unix(const Hook& hook) { return std::string_view(hook.need).starts_with("unix-"); }
+
+bool sees_calls(const Hook& hook) { return std::string_view(hook.name).ends_with("/sys_exit"); }
 
 // The basic build has the maps and variables of the full one (and more), so that the full one's skeleton fits it. Its
 // programs differ: they are found by name.
@@ -84,7 +87,7 @@ Result<void> Programs::load(const Settings& settings) {
   if (::getrandom(&config.secret, sizeof(config.secret), GRND_NONBLOCK) < 0) config.secret = ::getpid();
   config.cgroup_level = settings.scope.level;
   for (const Hook& hook : hooks_) {
-    if (of_unix(hook) && std::strcmp(hook.program, "sl_sys_exit") == 0) {
+    if (of_unix(hook) && sees_calls(hook)) {
       config.unix_calls |= std::strcmp(hook.need, "unix-create") == 0 ? SL_UNIX_MADE : SL_UNIX_CLOSED;
     }
   }
@@ -124,7 +127,9 @@ std::uint64_t Programs::skipped_runs() const {
     bpf_prog_info info{};
     std::uint32_t size = sizeof(info);
     const int fd = bpf_program__fd(program);
-    if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0) skipped += info.recursion_misses;
+    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) != 0 || info.recursion_misses == 0) continue;
+    skipped += info.recursion_misses;
+    log::debug(std::string(bpf_program__name(program)) + " was left out " + std::to_string(info.recursion_misses) + " times");
   }
   return skipped;
 }
