@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import unittest
@@ -16,6 +17,14 @@ SUBJECT = pathlib.Path(__file__).with_name("scan_subject.py")
 
 PROGRAM = harness.PROGRAMS / "handovers"
 CANNOT = 77  # the kernel refuses what the scenario needs
+SO_COOKIE = 57
+RECEIVER = """
+import socket, sys
+with socket.socket(fileno=int(sys.argv[1])) as giver:
+    _, fds, _, _ = socket.recv_fds(giver, 1, 1)
+    giver.send(str(fds[0]).encode())
+    giver.recv(1)
+"""
 
 
 @contextlib.contextmanager
@@ -202,6 +211,29 @@ class HandOvers(unittest.TestCase):
     def test_what_ss_cannot_show(self):
         self.check("invisible", "--older", "1ms")
         self.assert_clean_but_young("invisible")
+
+    def test_what_a_stranger_hands_over(self):
+        ours, theirs = socket.socketpair()
+        with ours, socket.create_server(("127.0.0.1", 0)) as server, \
+                socket.create_connection(server.getsockname()) as given:
+            cookie = int.from_bytes(given.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8), sys.byteorder)
+            inode = os.fstat(given.fileno()).st_ino
+            with theirs:
+                process = subprocess.Popen([sys.executable, "-c", RECEIVER, str(theirs.fileno())],
+                                           pass_fds=[theirs.fileno()])
+            try:
+                tracer = harness.Tracer("-p", process.pid, "--json", "-v", "-q")
+                socket.send_fds(ours, [b"!"], [given.fileno()])
+                fd = int(ours.recv(16))
+                report = harness.parse_report(tracer.result(interrupt=True))
+            finally:
+                ours.shutdown(socket.SHUT_RDWR)  # it ends
+                process.wait(harness.TIMEOUT)
+        harness.assert_promise_kept(self, report)
+        (sock,) = (sock for sock in report["open_sockets"] if sock["cookie"] == cookie)
+        self.assertEqual(("before-attach", inode), (sock["origin"], sock["inode"]))
+        self.assertIn((process.pid, fd), [(holder["pid"], holder["fd"]) for holder in sock["holders"]])
+        self.assertEqual([], report["findings"])
 
     def assert_clean_but_young(self, scenario):
         _, report = play(self, scenario)

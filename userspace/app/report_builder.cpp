@@ -183,7 +183,7 @@ class ReportBuilder {
 
   [[nodiscard]] Stack creation_stack(const SiteKey& site, const std::vector<SocketRecord>& sockets) {
     if (site.stack != kNoStack) return stack(site.stack);
-    if (site.origin == Origin::kBeforeAttach) return {{}, true, "opened before sockleak attached"};
+    if (site.origin == Origin::kBeforeAttach) return {{}, true, "opened before sockleak attached, or by a process that it does not watch"};
     const WalkEnd end = sockets.empty() ? WalkEnd::kNone : sockets.front().stack_end;
     if (end != WalkEnd::kNone && end != WalkEnd::kComplete) return {{}, true, why_short(end)};
     const bool unseen = site.origin == Origin::kAccept && end == WalkEnd::kNone;

@@ -64,6 +64,11 @@ bool KernelTables::read_sockets(std::span<const UniqueFd> namespaces, const Reco
   });
 }
 
+bool KernelTables::read_all(std::span<const UniqueFd> namespaces, const Record& record) const {
+  const bool sockets = read_sockets(namespaces, record);
+  return read_holders(record) && sockets;
+}
+
 bool KernelTables::read_unix(std::span<const UniqueFd> namespaces, const Record& record) const {
   return read_in(namespaces, [&] { return read_iterator(unix_, record); });
 }

@@ -25,6 +25,9 @@ class KernelTables {
   /// False as above.
   bool read_sockets(std::span<const UniqueFd> namespaces, const Record& record) const;
 
+  /// The sockets, then the holders. False as above.
+  bool read_all(std::span<const UniqueFd> namespaces, const Record& record) const;
+
   [[nodiscard]] bool lists_unix() const { return unix_ >= 0; }
   /// Every tracked unix socket likewise.
   bool read_unix(std::span<const UniqueFd> namespaces, const Record& record) const;

@@ -6,12 +6,12 @@
 
 #include <array>
 #include <cstring>
-#include <deque>
 
 #include "base/log.hpp"
 #include "process/procfs.hpp"
 #include "source/backlog.hpp"
 #include "source/go_parents.hpp"
+#include "source/held_events.hpp"
 #include "source/kernel_counters.hpp"
 #include "source/kernel_features.hpp"
 #include "source/kernel_tables.hpp"
@@ -31,9 +31,6 @@
 namespace sockleak {
 namespace {
 
-// How long an event waits for its stack; a processor finishes a record it has reserved within microseconds, unless a
-// hypervisor stops it in between.
-constexpr Duration kLongestHold = std::chrono::seconds(1);
 constexpr Duration kSearchEvery = std::chrono::seconds(1);  // for processes that were moved into a group
 
 using Ring = CPtr<ring_buffer, &ring_buffer__free>;
@@ -62,7 +59,7 @@ class AttachedSource final : public LiveSource {
   void follow(Pid pid, AddressSpaceId space);
   void on_joined(std::span<const std::byte> record);
   void adopt(const KernelTables::Record& record);
-  bool read_tables(const KernelTables::Record& record);  // false: not to the end
+  void adopt_from(KernelTime joined);
   std::size_t drain(RecordSink& sink);
   void tell_touches(RecordSink& sink);
   void on_event(std::span<const std::byte> record);
@@ -88,8 +85,7 @@ class AttachedSource final : public LiveSource {
   std::size_t delivered_ = 0;
   Backlog backlog_;  // what attach() saw, delivered by the first poll()
   YoungProcesses young_;
-  std::deque<std::vector<std::byte>> held_;      // events that came before the stack that the first of them names
-  KernelTime held_since_;
+  HeldEvents held_;
   TargetTable targets_;
   std::optional<KernelTime> joined_;  // when the first came that may hold sockets not yet adopted
   KernelTime next_search_;            // for members of the scope
@@ -155,9 +151,9 @@ void AttachedSource::learn_early() {
 /// marks the listeners, so that every later connection is tracked from birth; the second finds those that wait in
 /// accept queues; the third those accepted in between.
 void AttachedSource::adopt(const KernelTables::Record& record) {
+  const KernelTables& tables = programs_.tables();
   const KernelTime began = now();
-  programs_->bss->sl_adopting_from = joined_.value_or(KernelTime{}).ns;
-  programs_->bss->sl_adopting = 1;
+  adopt_from(joined_.value_or(KernelTime{}));
   for (const bool sockets_too : {false, true}) {
     learn_early();
     if (programs_.need_named_sockets()) {
@@ -165,13 +161,19 @@ void AttachedSource::adopt(const KernelTables::Record& record) {
     }
     unix_.begin();
     record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
-    const bool whole = sockets_too ? read_tables(record) : programs_.tables().read_holders(record);
+    const bool whole = sockets_too ? tables.read_all(targets_.other_namespaces(), record) : tables.read_holders(record);
     record(bytes_of(snapshot_end(whole)));
     if (joined_) programs_->bss->sl_listeners_known = began.ns;
   }
   learn_early();
   programs_->bss->sl_adopting = 0;
   joined_.reset();
+}
+
+/// Until sl_adopting is cleared, the tables' readers track what targets hold that have joined since then.
+void AttachedSource::adopt_from(KernelTime joined) {
+  programs_->bss->sl_adopting_from = joined.ns;
+  programs_->bss->sl_adopting = 1;
 }
 
 void AttachedSource::follow(Pid pid, AddressSpaceId space) {
@@ -205,7 +207,8 @@ void AttachedSource::on_joined(std::span<const std::byte> record) {
   if (targets_.contains(pid)) return;  // has executed a program since, of which we heard first
   targets_.set(pid, AddressSpaceId{joined.asid});
   follow(pid, AddressSpaceId{joined.asid});
-  if (!joined_) joined_ = KernelTime{joined.header.ktime_ns};
+  const KernelTime when{joined.header.ktime_ns};  // the ring's order is not that of the times
+  joined_ = std::min(joined_.value_or(when), when);
 }
 
 Result<void> AttachedSource::open_rings() {
@@ -232,11 +235,6 @@ Result<void> AttachedSource::open_rings() {
     }
   }
   return {};
-}
-
-bool AttachedSource::read_tables(const KernelTables::Record& record) {
-  const bool sockets = programs_.tables().read_sockets(targets_.other_namespaces(), record);
-  return programs_.tables().read_holders(record) && sockets;
 }
 
 Result<Progress> AttachedSource::poll(RecordSink& sink, Duration timeout) {
@@ -274,8 +272,7 @@ std::size_t AttachedSource::drain(RecordSink& sink) {
 
 void AttachedSource::on_event(std::span<const std::byte> record) {
   if (held_.empty() && !lacks_stack(record)) return deliver(record);
-  if (held_.empty()) held_since_ = now();
-  held_.emplace_back(record.begin(), record.end());
+  held_.add(record);
 }
 
 /// A stack is sent before the event that names it, but through another ring, where it may still wait behind a record
@@ -289,12 +286,7 @@ bool AttachedSource::lacks_stack(std::span<const std::byte> record) {
 }
 
 void AttachedSource::deliver_held() {
-  while (!held_.empty()) {
-    if (lacks_stack(held_.front()) && now() - held_since_ < kLongestHold) return;
-    deliver(held_.front());
-    held_.pop_front();
-    held_since_ = now();
-  }
+  held_.release([this](auto& event) { return lacks_stack(event); }, [this](auto& event) { deliver(event); });
 }
 
 void AttachedSource::deliver(std::span<const std::byte> record) {
@@ -341,7 +333,10 @@ Result<void> AttachedSource::snapshot(RecordSink& sink) {
   take_newcomers(sink);
   unix_.begin();
   sink.on_record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
-  const bool whole = read_tables([&sink](std::span<const std::byte> record) { sink.on_record(record); });
+  adopt_from({});  // what a target holds and nothing has told of, such as what a stranger has handed to it
+  const auto record = [&sink](std::span<const std::byte> bytes) { sink.on_record(bytes); };
+  const bool whole = programs_.tables().read_all(targets_.other_namespaces(), record);
+  programs_->bss->sl_adopting = 0;
   drain(sink);  // closes that happened while the tables were read
   if (whole) unix_.tell_gone(targets_, sink);
   tell_touches(sink);

@@ -70,7 +70,7 @@ TEST_F(Schema, DescribesWhatIsWritten) {
   before_attach.finding.site.origin = Origin::kBeforeAttach;
   before_attach.finding.verdict = Verdict::kSuspect;
   before_attach.creators = {{}};
-  before_attach.created_at = {{}, true, "opened before sockleak attached"};
+  before_attach.created_at = {{}, true, "opened before sockleak attached, or by a process that it does not watch"};
   before_attach.sockets[0].record = {};
   add("incomplete", incomplete);
   Report verbose = sample::report();
