@@ -135,7 +135,7 @@ int BPF_PROG(sl_sys_exit, struct pt_regs *regs, long ret)
 
 #ifndef SL_SOCKET_HASH
 /* The same with preemption off. A kernel that preempts tracing programs (from 7.0 on) leaves out the one above on a
- * processor where another task is in the middle of it; this one costs each call 40 ns more. */
+ * processor where another task is in the middle of it; this one costs each call a third more. */
 SEC("tp/raw_syscalls/sys_exit")
 int sl_trace_sys_exit(struct trace_event_raw_sys_exit *ctx)
 {

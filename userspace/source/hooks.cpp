@@ -126,7 +126,7 @@ const std::vector<Hook>& all_hooks() {
       {"accept", "fentry/security_sock_graft", HookKind::kFentry, "security_sock_graft", "sl_sock_graft", ""},
       {"accept", "kprobe/security_sock_graft", HookKind::kKprobe, "security_sock_graft", "sl_kprobe_sock_graft", ""},
       {"accept", "tp/raw_syscalls/sys_exit", HookKind::kTracepoint, "raw_syscalls/sys_exit", "sl_trace_sys_exit",
-       "about 120 ns on every system call of the machine while attached", Build::kFull, HookUse::kAlways, HookWhere::kWherePreempted},
+       "about 100 ns on every system call of the machine while attached", Build::kFull, HookUse::kAlways, HookWhere::kWherePreempted},
       {"accept", "tp_btf/sys_exit", HookKind::kTracingBtf, "sys_exit", "sl_sys_exit",
        "about 75 ns on every system call of the machine while attached"},
       {"ring", "tp_btf/io_uring_complete", HookKind::kTracingBtf, "io_uring_complete", "sl_io_uring_complete", "",
