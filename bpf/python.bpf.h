@@ -145,7 +145,7 @@ static __always_inline void sl_python_walk(struct sl_window *window, __u64 owner
 			break;
 	}
 	window->hash = sl_mix(window->hash, window->python_end);
-	if (window->python_end == SL_PYTHON_BROKEN)
+	if (window->python_end == SL_PYTHON_BROKEN && window->owner == owner) /* else it is tried again */
 		sl_count(SL_COUNTER_PYTHON_BROKEN);
 }
 
