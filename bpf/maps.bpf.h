@@ -152,11 +152,11 @@ struct {
 } sl_events __weak SEC(".maps");
 
 /* Stacks apart from events, so that a cold start cannot push events out. A copy is 2 KB typically: room for
- * 8 k sockets while user space compiles its first rules (tens of milliseconds). Larger rings cost start-up time: the
+ * 16 k sockets while user space compiles its first rules (tens of milliseconds). Larger rings cost start-up time: the
  * kernel clears them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 16 * 1024 * 1024);
+	__uint(max_entries, 32 * 1024 * 1024);
 } sl_stacks __weak SEC(".maps");
 
 struct {
