@@ -12,6 +12,11 @@
 #define SL_TOUCHES_OF_SUSPECTS 1
 #define SL_TOUCHES_OF_ALL 2
 
+/* sl_adopting: whether readers of the kernel's tables track what targets hold and nothing has told of. */
+#define SL_ADOPTING_NOTHING 0
+#define SL_ADOPTING_NEWCOMERS 1 /* in several passes, so that what happens meanwhile is found, too */
+#define SL_ADOPTING_STRAGGLERS 2 /* in one look */
+
 /* sl_config.scope: whose sockets are watched. */
 #define SL_SCOPE_PROCESSES 0 /* of those that user space named, and of their children */
 #define SL_SCOPE_CGROUP 1 /* of whoever is in a cgroup2 group or below it */

@@ -20,7 +20,7 @@
 
 const volatile struct sl_config sl_config __weak = {};
 
-/* Set by user space from before the hooks are attached until the iterators have adopted what the targets held. */
+/* SL_ADOPTING_*. Set by user space while it reads the tables; the first time from before the hooks are attached on. */
 __u32 sl_adopting __weak = 0;
 /* While adopting: only of targets that joined then or later. */
 __u64 sl_adopting_from __weak = 0;
@@ -151,8 +151,8 @@ struct {
 	__uint(max_entries, 8 * 1024 * 1024);
 } sl_events __weak SEC(".maps");
 
-/* Stacks apart from events, so that a cold start cannot push events out. A copy is 2 KB typically: room for
- * 16 k sockets while user space compiles its first rules (tens of milliseconds). Larger rings cost start-up time: the
+/* Stacks apart from events, so that a cold start cannot push events out. A copy is 3 KB typically: room for
+ * 10 k sockets while user space compiles its first rules (tens of milliseconds). Larger rings cost start-up time: the
  * kernel clears them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -6,7 +6,7 @@
 #include "tracked.bpf.h"
 #include "unix_calls.bpf.h"
 
-/* Sockets that targets hold from before we came become ours in the first pass. */
+/* `adopt`: a target holds it; if nothing has told of it, it becomes ours now. */
 static __always_inline struct sl_socket *sl_tracked(struct sock *sk, int adopt)
 {
 	struct sl_socket *socket = sl_find_socket(sk);

@@ -120,7 +120,7 @@ static __always_inline void sl_accepted_socket(struct sock *listener, struct soc
 		return;
 	sl_fill_header(&event->header, SL_SOCKET_ACCEPTED, sizeof(*event));
 	event->cookie = cookie;
-	if (!cookie && !sl_adopting) /* while adopting, the iterators will find it */
+	if (!cookie && sl_adopting != SL_ADOPTING_NEWCOMERS) /* then the iterators will find it */
 		sl_count(SL_COUNTER_ACCEPT_WITHOUT_COOKIE);
 	event->listener_cookie = listener_cookie;
 	event->stack = stack;

@@ -150,6 +150,8 @@ static __always_inline __u64 sl_missed(struct sl_window *window, __u64 owner)
 	}
 	if (left && left <= 1024)
 		error = sl_ship(window, owner, ticket, left, 1024);
+	else if (left && left <= 2048) /* most */
+		error = sl_ship(window, owner, ticket, left, 2048);
 	else if (left && left <= 4096)
 		error = sl_ship(window, owner, ticket, left, 4096);
 	else if (left <= 16384) /* or unknown */

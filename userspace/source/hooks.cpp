@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <span>
 
 #include "base/handle.hpp"
 
@@ -71,6 +72,22 @@ Result<void> try_perf_event(const Hook& hook, int program) {
     return fail_os(ErrorKind::kCannotTrace, std::string("cannot attach to ") + hook.name);
   }
   return {};
+}
+
+// r0 = 0; exit
+constexpr bpf_insn kDoesNothing[] = {
+    {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+    {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+};
+
+/// `name`: of the tracepoint's BTF type. An invalid descriptor if the kernel has none or refuses the program.
+UniqueFd load_for_tracepoint(const btf& kernel_types, const char* name, std::span<const bpf_insn> program,
+                             std::uint32_t flags = 0) {
+  const int id = btf__find_by_name_kind(&kernel_types, name, BTF_KIND_TYPEDEF);
+  if (id < 0) return {};
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP, .prog_flags = flags);
+  options.attach_btf_id = static_cast<std::uint32_t>(id);
+  return UniqueFd(bpf_prog_load(BPF_PROG_TYPE_TRACING, "sl_trial", "GPL", program.data(), program.size(), &options));
 }
 
 bool exists_in(const Hook& hook, Build build) { return hook.build == Build::kBoth || hook.build == build; }
@@ -199,26 +216,12 @@ Result<void> try_socket_storage(const btf& kernel_types) {
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
   };
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP);
-  const int id = btf__find_by_name_kind(&kernel_types, "btf_trace_inet_sock_set_state", BTF_KIND_TYPEDEF);
-  if (id < 0) return fail(ErrorKind::kCannotTrace, "this kernel has no inet_sock_set_state");
-  options.attach_btf_id = static_cast<std::uint32_t>(id);
-  const UniqueFd loaded(bpf_prog_load(BPF_PROG_TYPE_TRACING, "sl_trial", "GPL", program, std::size(program), &options));
-  if (!loaded.valid()) return fail_os(ErrorKind::kCannotTrace, "tracing programs may not ask for socket cookies");
-  return {};
+  if (load_for_tracepoint(kernel_types, "btf_trace_inet_sock_set_state", program).valid()) return {};
+  return fail_os(ErrorKind::kCannotTrace, "tracing programs may not ask for socket cookies");
 }
 
 bool preempts_tracing(const btf& kernel_types) {
-  // r0 = 0; exit
-  const bpf_insn program[] = {
-      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-  };
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP, .prog_flags = BPF_F_SLEEPABLE);
-  const int id = btf__find_by_name_kind(&kernel_types, "btf_trace_sys_exit", BTF_KIND_TYPEDEF);
-  if (id < 0) return false;
-  options.attach_btf_id = static_cast<std::uint32_t>(id);
-  return UniqueFd(bpf_prog_load(BPF_PROG_TYPE_TRACING, "sl_trial", "GPL", program, std::size(program), &options)).valid();
+  return load_for_tracepoint(kernel_types, "btf_trace_sys_exit", kDoesNothing, BPF_F_SLEEPABLE).valid();
 }
 
 Result<std::vector<Hook>> choose_hooks(HookSet set, Build build, const btf& kernel_types, int cgroup_fd) {

@@ -59,7 +59,6 @@ class AttachedSource final : public LiveSource {
   void follow(Pid pid, AddressSpaceId space);
   void on_joined(std::span<const std::byte> record);
   void adopt(const KernelTables::Record& record);
-  void adopt_from(KernelTime joined);
   std::size_t drain(RecordSink& sink);
   void tell_touches(RecordSink& sink);
   void on_event(std::span<const std::byte> record);
@@ -110,7 +109,7 @@ Result<void> AttachedSource::attach() {
     log::warning("perf events are refused: stacks of very short-lived programs may lack names");
   }
   if (options_.scope.members) maps_feed_.keep_others();
-  programs_->bss->sl_adopting = 1;
+  programs_->bss->sl_adopting = SL_ADOPTING_NEWCOMERS;
   if (auto ok = programs_.attach(); !ok) return ok;
   if (options_.watch_touches) touches_.watch_all();
   // Children made before the fork hook was there; later ones are found by the hook.
@@ -153,7 +152,8 @@ void AttachedSource::learn_early() {
 void AttachedSource::adopt(const KernelTables::Record& record) {
   const KernelTables& tables = programs_.tables();
   const KernelTime began = now();
-  adopt_from(joined_.value_or(KernelTime{}));
+  programs_->bss->sl_adopting_from = joined_.value_or(KernelTime{}).ns;
+  programs_->bss->sl_adopting = SL_ADOPTING_NEWCOMERS;
   for (const bool sockets_too : {false, true}) {
     learn_early();
     if (programs_.need_named_sockets()) {
@@ -166,14 +166,8 @@ void AttachedSource::adopt(const KernelTables::Record& record) {
     if (joined_) programs_->bss->sl_listeners_known = began.ns;
   }
   learn_early();
-  programs_->bss->sl_adopting = 0;
+  programs_->bss->sl_adopting = SL_ADOPTING_NOTHING;
   joined_.reset();
-}
-
-/// Until sl_adopting is cleared, the tables' readers track what targets hold that have joined since then.
-void AttachedSource::adopt_from(KernelTime joined) {
-  programs_->bss->sl_adopting_from = joined.ns;
-  programs_->bss->sl_adopting = 1;
 }
 
 void AttachedSource::follow(Pid pid, AddressSpaceId space) {
@@ -333,10 +327,11 @@ Result<void> AttachedSource::snapshot(RecordSink& sink) {
   take_newcomers(sink);
   unix_.begin();
   sink.on_record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
-  adopt_from({});  // what a target holds and nothing has told of, such as what a stranger has handed to it
+  programs_->bss->sl_adopting_from = 0;
+  programs_->bss->sl_adopting = SL_ADOPTING_STRAGGLERS;  // such as what a stranger has handed to a target
   const auto record = [&sink](std::span<const std::byte> bytes) { sink.on_record(bytes); };
   const bool whole = programs_.tables().read_all(targets_.other_namespaces(), record);
-  programs_->bss->sl_adopting = 0;
+  programs_->bss->sl_adopting = SL_ADOPTING_NOTHING;
   drain(sink);  // closes that happened while the tables were read
   if (whole) unix_.tell_gone(targets_, sink);
   tell_touches(sink);

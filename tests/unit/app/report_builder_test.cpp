@@ -119,7 +119,8 @@ TEST(ReportBuilder, SaysWhyThereIsNoCreationStack) {
   story.snapshot().after(20s).snapshot();
   test::ToldStory before(story);
   ASSERT_EQ(before.report().findings.size(), 1U);
-  EXPECT_EQ(before.report().findings[0].created_at, (Stack{{}, true, "opened before sockleak attached, or by a process that it does not watch"}));
+  EXPECT_EQ(before.report().findings[0].created_at,
+            (Stack{{}, true, "opened before sockleak attached, or by a process that it does not watch"}));
 
   test::EventBuilder stackless;
   stackless.session_begins().opens(kApp, 1).exits(kApp).snapshot();
