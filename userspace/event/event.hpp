@@ -11,6 +11,7 @@
 #include "base/ids.hpp"
 #include "base/time.hpp"
 #include "event/cause.hpp"
+#include "event/facts.hpp"
 #include "stack/stack.hpp"
 
 namespace sockleak {
@@ -86,6 +87,7 @@ struct StateChanged {
 struct SocketClosed {
   KernelTime time; Task task; std::string comm;
   SocketId socket; StackHash stack; WalkEnd stack_end; CloseHow how; TcpState state;
+  SocketFacts facts = {};  // as the close found it
 };
 enum class TouchKind : std::uint8_t { kNone = 0, kReceive, kSend };
 /// Somebody read from or wrote to the socket, and nobody did later. `result`: bytes, 0 at the peer's end, or -errno.
@@ -128,11 +130,13 @@ struct SnapshotBegan { KernelTime time; };
 struct SnapshotSocket {
   KernelTime time; SocketId socket; std::uint64_t inode; TcpState state; bool dead;
   std::uint64_t rx_bytes; std::uint64_t tx_bytes; NetnsId netns; Addresses addresses;
+  SocketFacts facts = {};
 };
 struct SnapshotHolder {
   KernelTime time; Task task; std::string comm; Fd fd; bool close_on_exec;
   SocketId socket; SocketId listener; std::uint64_t inode; TcpState state;
   std::uint64_t rx_bytes; std::uint64_t tx_bytes; NetnsId netns; Addresses addresses;
+  SocketFacts facts = {};
   Via via = Via::kDescriptor;  // others come after SnapshotEnded, with a fd that says where
 };
 struct SnapshotEnded { KernelTime time; bool complete; };

@@ -193,6 +193,7 @@ void Tracker::on(const SnapshotBegan&) {
   ++snapshots_begun_;
   limits_.clear();
   plights_.clear();
+  facts_.clear();
 }
 
 void Tracker::on(const SnapshotSocket& e) {
@@ -203,6 +204,7 @@ void Tracker::on(const SnapshotSocket& e) {
   if (socket == nullptr) return;
   confirm(*socket);
   if (e.inode != 0) socket->inode = e.inode;
+  note_facts(e.socket, e.facts);
   socket->rx_bytes = e.rx_bytes;
   socket->tx_bytes = e.tx_bytes;
   update(*socket, e.addresses, e.netns);
@@ -233,6 +235,7 @@ void Tracker::on(const SnapshotHolder& e) {
   update(*socket, e.addresses, e.netns);
   if (e.state != TcpState::kUnknown) set_state(*socket, e.state, e.time);
   if (socket->origin == Origin::kSocket && says_connected(*socket, e.state)) set_origin(*socket, Origin::kConnect);
+  note_facts(e.socket, e.facts);
   note_first_holder(*socket, e.task.process);
   keep_holder(*socket, e);
 }
@@ -330,6 +333,11 @@ void Tracker::confirm(SocketRecord& socket) {
   if (socket.snapshot == snapshots_begun_) return;
   socket.snapshot = snapshots_begun_;
   socket.holders.clear();
+}
+
+/// Every holder tells the same, and the table of sockets tells it, too.
+void Tracker::note_facts(SocketId id, const SocketFacts& facts) {
+  if (facts.known) facts_.insert_or_assign(id, facts);
 }
 
 /// Whoever holds a socket that nobody was seen making: the oldest process, for children inherit.

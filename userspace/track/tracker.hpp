@@ -42,6 +42,11 @@ class Tracker {
   /// Where the socket was last read or written, if that was watched; the stack by its id.
   struct LastTouch { Touch touch; StackId stack = kNoStack; };
   [[nodiscard]] const LastTouch* last_touch(SocketId socket) const;
+  /// What the last look found of a socket's use; nullptr = it did not find the socket, or brings no facts.
+  [[nodiscard]] const SocketFacts* facts(SocketId socket) const {
+    const auto found = facts_.find(socket);
+    return found == facts_.end() ? nullptr : &found->second;
+  }
   /// Of a unix socket; nullptr = not known.
   [[nodiscard]] const UnixName* unix_name(SocketId socket) const;
   /// In which goroutine it was made; nullptr = not one of Go's, or not known.
@@ -91,6 +96,7 @@ class Tracker {
     touches_.erase(id);
     unix_names_.erase(id);
     goroutines_.forget(id);
+    facts_.erase(id);
   }
   SocketRecord* insert(SocketRecord record);  // nullptr: the table is full
   void accepted_unseen(SocketRecord& socket, const Task& closer);
@@ -99,6 +105,7 @@ class Tracker {
   void set_origin(SocketRecord& socket, Origin origin);
   void set_listener(SocketRecord& socket, SocketId listener);
   void confirm(SocketRecord& socket);
+  void note_facts(SocketId id, const SocketFacts& facts);
   void note_first_holder(SocketRecord& socket, const ProcessId& process) const;
   static void keep_holder(SocketRecord& socket, const SnapshotHolder& holder);
   static void update(SocketRecord& socket, const Addresses& addresses, NetnsId netns);
@@ -120,6 +127,7 @@ class Tracker {
   std::unordered_map<SocketId, LastTouch> touches_;
   std::unordered_map<SocketId, UnixName> unix_names_;
   Goroutines goroutines_;
+  std::unordered_map<SocketId, SocketFacts> facts_;  // of the last snapshot
   Totals totals_;
   Counters counters_;
   bool session_began_ = false;
