@@ -13,9 +13,10 @@ function(sockleak_bpf_skeleton target name)
   cmake_parse_arguments(ARG "" "" "SOURCES;HEADERS;DEFINES" ${ARGN})
   set(objects)
   list(TRANSFORM ARG_DEFINES PREPEND -D)
-  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${name})
   foreach(source IN LISTS ARG_SOURCES)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}/${source}.o)
+    get_filename_component(folder ${object} DIRECTORY)
+    file(MAKE_DIRECTORY ${folder})
     add_custom_command(OUTPUT ${object}
       COMMAND ${SOCKLEAK_CLANG} -target bpf -mcpu=v2 -D__bpf__ -D__TARGET_ARCH_x86 -O2 -g -Wall -Wextra -Werror
               -Wno-unused-parameter -Wno-missing-declarations ${ARG_DEFINES} -I${CMAKE_CURRENT_SOURCE_DIR}

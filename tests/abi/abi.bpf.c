@@ -2,13 +2,13 @@
 /* What the BPF side takes the ABI for: never loaded, only its BTF is read. */
 #include "vmlinux.h"
 
-#include "config.h"
-#include "go_wire.h"
-#include "java_wire.h"
-#include "python_wire.h"
-#include "scope_wire.h"
-#include "unix_table.h"
-#include "wire.h"
+#include "abi/config.h"
+#include "abi/go_wire.h"
+#include "abi/java_wire.h"
+#include "abi/python_wire.h"
+#include "abi/scope_wire.h"
+#include "abi/unix_table.h"
+#include "abi/wire.h"
 
 #include "layout.h"
 

@@ -16,15 +16,15 @@
 #include <type_traits>
 #include <vector>
 
+#include "abi/config.h"
+#include "abi/go_wire.h"
+#include "abi/java_wire.h"
+#include "abi/python_wire.h"
+#include "abi/scope_wire.h"
+#include "abi/unix_table.h"
+#include "abi/wire.h"
 #include "base/handle.hpp"
-#include "config.h"
-#include "go_wire.h"
-#include "java_wire.h"
 #include "layout.h"
-#include "python_wire.h"
-#include "scope_wire.h"
-#include "unix_table.h"
-#include "wire.h"
 
 namespace sockleak {
 namespace {
@@ -80,7 +80,7 @@ constexpr bool kIsSigned = std::is_signed_v<std::remove_all_extents_t<T>>;
 }
 
 [[nodiscard]] std::string wire_text() {
-  return text_of(SOCKLEAK_BPF_HEADERS "/wire.h");
+  return text_of(SOCKLEAK_BPF_HEADERS "/abi/wire.h");
 }
 
 /// Every first group of `pattern` in `text`.
@@ -169,10 +169,10 @@ TEST_F(Abi, EveryStructOfTheHeadersIsCompared) {
   std::set<std::string> listed;
   for (const Struct& layout : cpp_layout()) listed.insert(layout.name);
   std::set<std::string> written;
-  for (const char* header : {SOCKLEAK_BPF_HEADERS "/wire.h", SOCKLEAK_BPF_HEADERS "/config.h",
-                             SOCKLEAK_BPF_HEADERS "/python_wire.h", SOCKLEAK_BPF_HEADERS "/scope_wire.h",
-                             SOCKLEAK_BPF_HEADERS "/go_wire.h",     SOCKLEAK_BPF_HEADERS "/java_wire.h",
-                             SOCKLEAK_BPF_HEADERS "/unix_wire.h",   SOCKLEAK_BPF_HEADERS "/unix_table.h"}) {
+  for (const char* header : {SOCKLEAK_BPF_HEADERS "/abi/wire.h", SOCKLEAK_BPF_HEADERS "/abi/config.h",
+                             SOCKLEAK_BPF_HEADERS "/abi/python_wire.h", SOCKLEAK_BPF_HEADERS "/abi/scope_wire.h",
+                             SOCKLEAK_BPF_HEADERS "/abi/go_wire.h",     SOCKLEAK_BPF_HEADERS "/abi/java_wire.h",
+                             SOCKLEAK_BPF_HEADERS "/abi/unix_wire.h",   SOCKLEAK_BPF_HEADERS "/abi/unix_table.h"}) {
     for (const std::string& name : matches(text_of(header), "struct (sl_\\w+) \\{")) written.insert(name);
   }
   EXPECT_EQ(listed, written);
@@ -219,7 +219,7 @@ TEST_F(Abi, AChangedWireHasANewVersion) {
   const auto* pin =
       std::find_if(std::begin(kPins), std::end(kPins), [](const Pin& row) { return row.version == SL_WIRE_VERSION; });
   ASSERT_NE(pin, std::end(kPins)) << "add {" << SL_WIRE_VERSION << ", 0x" << std::hex << hash_of_wire() << "} to kPins";
-  EXPECT_EQ(pin->layout, hash_of_wire()) << "bpf/wire.h has changed: give SL_WIRE_VERSION a new number, then add {"
+  EXPECT_EQ(pin->layout, hash_of_wire()) << "bpf/abi/wire.h has changed: give SL_WIRE_VERSION a new number, then add {"
                                          << SL_WIRE_VERSION + 1 << ", 0x" << std::hex << hash_of_wire() << "} to kPins";
 }
 

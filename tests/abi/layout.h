@@ -1,4 +1,4 @@
-/* Every struct of bpf/wire.h and bpf/config.h with its members in order. Compiles as BPF C, where it makes one global
+/* Every struct of bpf/abi/wire.h and bpf/abi/config.h with its members in order. Compiles as BPF C, where it makes one global
  * per struct (clang describes in BTF only what is used), and as C++, where it makes the table to compare with. */
 #ifndef SOCKLEAK_ABI_LAYOUT_H
 #define SOCKLEAK_ABI_LAYOUT_H

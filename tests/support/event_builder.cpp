@@ -1,4 +1,4 @@
-// The kernel's part of a story, as the records of bpf/wire.h.
+// The kernel's part of a story, as the records of bpf/abi/wire.h.
 #include "support/event_builder.hpp"
 
 #include <algorithm>

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "../../bpf/wire.h"
+#include "abi/wire.h"
 #include "event/event.hpp"
 #include "event/recording.hpp"
 

@@ -8,9 +8,9 @@
 #include <array>
 #include <cerrno>
 
+#include "abi/destroy_wire.h"
 #include "base/handle.hpp"
 #include "base/log.hpp"
-#include "../../bpf/destroy_wire.h"
 #include "sockleak_destroy_bpf.skel.h"
 
 namespace sockleak::act {

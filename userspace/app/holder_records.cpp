@@ -5,7 +5,7 @@
 #include <cstring>
 #include <unordered_set>
 
-#include "../../bpf/wire.h"
+#include "abi/wire.h"
 #include "scan/cause.hpp"
 
 namespace sockleak {

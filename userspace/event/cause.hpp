@@ -5,11 +5,11 @@
 
 namespace sockleak {
 
-/// Numbers as SL_VIA_* in bpf/wire.h.
+/// Numbers as SL_VIA_* in bpf/abi/wire.h.
 enum class Via : std::uint8_t { kDescriptor = 1, kRingSlot, kInFlight, kMapping, kEndingTask, kRequest, kSleeper };
 [[nodiscard]] const char* to_string(Via via);  // "fd" | "io_uring" | "scm_rights" | "mmap" | …
 
-/// Numbers as SL_CAUSE_* in bpf/wire.h.
+/// Numbers as SL_CAUSE_* in bpf/abi/wire.h.
 enum class Cause : std::uint8_t {
   kNone,  // held by a descriptor that everybody can see
   kAcceptQueue, kOrphan, kStuckExit, kInFlight, kRingSlot, kRingRequest, kBlockedCall, kMapping, kKernel, kMptcpSubflow,

@@ -9,7 +9,7 @@
 #include <string>
 #include <type_traits>
 
-#include "../../bpf/wire.h"
+#include "abi/wire.h"
 
 namespace sockleak {
 namespace {

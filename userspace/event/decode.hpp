@@ -14,7 +14,7 @@ enum class DecodeDefect { kTooShort, kWrongSize, kUnknownType };
 
 using Decoded = std::variant<Event, DecodeDefect>;
 
-/// Decodes one wire record (bpf/wire.h), header included. Stack records are not events: kUnknownType.
+/// Decodes one wire record (bpf/abi/wire.h), header included. Stack records are not events: kUnknownType.
 [[nodiscard]] Decoded decode(std::span<const std::byte> record);
 
 /// The record's type field, or nullopt if it is shorter than a header.

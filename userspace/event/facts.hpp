@@ -22,7 +22,7 @@ enum class Waiter : std::uint8_t {
 [[nodiscard]] const char* to_string(Waiter waiter);  // "nobody" | "epoll" | "poll" | "thread" | "io_uring"; "" = not known
 
 /// Reads and writes that succeeded, counted in the kernel while touches are counted. Those less than
-/// SL_BURST_GAP_NS (bpf/wire.h) apart are one burst.
+/// SL_BURST_GAP_NS (bpf/abi/wire.h) apart are one burst.
 struct Uses {
   KernelTime since;          // counted since then; the socket's birth or later. Zero = not counted
   std::uint32_t bursts = 0;

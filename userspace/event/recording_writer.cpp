@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "../../bpf/wire.h"
+#include "abi/wire.h"
 #include "base/handle.hpp"
 #include "event/recording.hpp"
 #include "event/recording_format.hpp"

@@ -10,7 +10,7 @@
 #include "stack/module_store.hpp"
 
 extern "C" {
-#include "../../bpf/python_wire.h"
+#include "abi/python_wire.h"
 }
 
 namespace sockleak {

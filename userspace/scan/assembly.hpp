@@ -1,4 +1,4 @@
-// The kernel's records of one look (bpf/scan_wire.h) -> Snapshot. Only kernel_walk uses it.
+// The kernel's records of one look (bpf/abi/scan_wire.h) -> Snapshot. Only kernel_walk uses it.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 #include "scan/socket_index.hpp"
 
 extern "C" {
-#include "../../bpf/scan_wire.h"
+#include "abi/scan_wire.h"
 }
 
 namespace sockleak {

@@ -9,7 +9,7 @@
 #include <utility>
 
 extern "C" {
-#include "../../bpf/scan_wire.h"
+#include "abi/scan_wire.h"
 }
 
 namespace sockleak {

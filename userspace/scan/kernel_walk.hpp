@@ -1,4 +1,4 @@
-// The collector for the privileged: one pass over the kernel's own tables through BPF iterators (bpf/scan.bpf.c).
+// The collector for the privileged: one pass over the kernel's own tables through BPF iterators (bpf/scan/scan.bpf.c).
 #pragma once
 
 #include <memory>

@@ -16,7 +16,7 @@ namespace sockleak {
 class RecordSink {
  public:
   virtual ~RecordSink() = default;
-  /// One wire record (bpf/wire.h), never a stack record; valid during the call only.
+  /// One wire record (bpf/abi/wire.h), never a stack record; valid during the call only.
   virtual void on_record(std::span<const std::byte> record) = 0;
   /// `hash` in later (or this call's) records means this stack. Delivered before the first record that uses it.
   virtual void on_stack(StackHash hash, const MappedStack& stack) = 0;

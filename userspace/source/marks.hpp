@@ -9,8 +9,8 @@
 #include "base/time.hpp"
 
 extern "C" {
-#include "../../bpf/scope_wire.h"
-#include "../../bpf/wire.h"
+#include "abi/scope_wire.h"
+#include "abi/wire.h"
 }
 
 namespace sockleak {

@@ -13,7 +13,7 @@
 #include "source/scope.hpp"
 
 extern "C" {
-#include "../../bpf/config.h"  // the skeleton embeds it
+#include "abi/config.h"  // the skeleton embeds it
 }
 #include "sockleak_bpf.skel.h"
 

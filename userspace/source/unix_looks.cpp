@@ -5,7 +5,7 @@
 #include "source/marks.hpp"
 
 extern "C" {
-#include "../../bpf/unix_table.h"
+#include "abi/unix_table.h"
 }
 
 namespace sockleak {

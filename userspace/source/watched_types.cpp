@@ -1,7 +1,7 @@
 #include "source/watched_types.hpp"
 
 extern "C" {
-#include "../../bpf/config.h"
+#include "abi/config.h"
 }
 
 namespace sockleak {

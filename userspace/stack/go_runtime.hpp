@@ -8,7 +8,7 @@
 #include "stack/module_store.hpp"
 
 extern "C" {
-#include "../../bpf/go_wire.h"
+#include "abi/go_wire.h"
 }
 
 namespace sockleak {

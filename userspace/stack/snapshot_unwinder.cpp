@@ -1,4 +1,4 @@
-// The twin of sl_step() in bpf/stack.bpf.h: what one accepts or refuses, the other must too.
+// The twin of sl_step() in bpf/stacks/stack.bpf.h: what one accepts or refuses, the other must too.
 #include "stack/snapshot_unwinder.hpp"
 
 #include <array>

@@ -9,8 +9,8 @@
 #include "base/ids.hpp"
 
 extern "C" {
-#include "../../bpf/java_wire.h"
-#include "../../bpf/wire.h"
+#include "abi/java_wire.h"
+#include "abi/wire.h"
 }
 
 namespace sockleak {

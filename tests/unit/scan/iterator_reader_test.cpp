@@ -11,7 +11,7 @@
 #include "base/handle.hpp"
 
 extern "C" {
-#include "../../../bpf/scan_wire.h"
+#include "abi/scan_wire.h"
 }
 
 namespace sockleak {
