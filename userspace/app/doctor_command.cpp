@@ -8,7 +8,7 @@
 #include "app/session.hpp"
 #include "app/version.hpp"
 #include "base/text.hpp"
-#include "source/kernel_features.hpp"
+#include "kernel/kernel_features.hpp"
 
 namespace sockleak {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "source/kernel_features.hpp"
+#include "kernel/kernel_features.hpp"
 
 namespace sockleak {
 

@@ -12,7 +12,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "event/event.hpp"
-#include "source/hooks.hpp"
+#include "kernel/hooks.hpp"
 
 namespace sockleak {
 

@@ -10,8 +10,8 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "kernel/cgroup_root.hpp"
 #include "process/cgroups.hpp"
-#include "source/cgroup_root.hpp"
 
 namespace sockleak {
 namespace {

@@ -8,9 +8,9 @@
 #include "base/handle.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "kernel/scope.hpp"
 #include "process/procfs.hpp"
 #include "report/report.hpp"
-#include "source/scope.hpp"
 
 namespace sockleak {
 

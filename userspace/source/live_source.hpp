@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "event/event.hpp"
+#include "kernel/hooks.hpp"
+#include "kernel/scope.hpp"
 #include "source/event_source.hpp"
-#include "source/hooks.hpp"
-#include "source/scope.hpp"
 #include "stack/module_store.hpp"
 #include "stack/named_frames.hpp"
 

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "base/ids.hpp"
-#include "source/programs.hpp"
+#include "kernel/programs.hpp"
 #include "stack/unwind_rule.hpp"
 
 namespace sockleak {

@@ -7,8 +7,8 @@
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "kernel/programs.hpp"
 #include "source/event_source.hpp"
-#include "source/programs.hpp"
 #include "source/target_table.hpp"
 
 namespace sockleak {

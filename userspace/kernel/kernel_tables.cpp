@@ -1,4 +1,4 @@
-#include "source/kernel_tables.hpp"
+#include "kernel/kernel_tables.hpp"
 
 #include <bpf/bpf.h>
 #include <fcntl.h>

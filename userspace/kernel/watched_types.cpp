@@ -1,4 +1,4 @@
-#include "source/watched_types.hpp"
+#include "kernel/watched_types.hpp"
 
 extern "C" {
 #include "abi/config.h"

@@ -1,4 +1,4 @@
-#include "source/kernel_features.hpp"
+#include "kernel/kernel_features.hpp"
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -16,9 +16,9 @@
 #include <fstream>
 
 #include "base/handle.hpp"
+#include "kernel/cgroup_root.hpp"
+#include "kernel/hooks.hpp"
 #include "process/initial_namespaces.hpp"
-#include "source/cgroup_root.hpp"
-#include "source/hooks.hpp"
 
 namespace sockleak {
 namespace {

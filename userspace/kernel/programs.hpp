@@ -8,9 +8,9 @@
 
 #include "base/handle.hpp"
 #include "base/result.hpp"
-#include "source/hooks.hpp"
-#include "source/kernel_tables.hpp"
-#include "source/scope.hpp"
+#include "kernel/hooks.hpp"
+#include "kernel/kernel_tables.hpp"
+#include "kernel/scope.hpp"
 
 extern "C" {
 #include "abi/config.h"  // the skeleton embeds it

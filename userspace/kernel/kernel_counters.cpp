@@ -1,4 +1,4 @@
-#include "source/kernel_counters.hpp"
+#include "kernel/kernel_counters.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -1,4 +1,4 @@
-#include "source/cgroup_root.hpp"
+#include "kernel/cgroup_root.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>

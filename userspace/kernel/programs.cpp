@@ -1,4 +1,4 @@
-#include "source/programs.hpp"
+#include "kernel/programs.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -12,8 +12,8 @@
 #include <string_view>
 
 #include "base/log.hpp"
-#include "source/cgroup_root.hpp"
-#include "source/watched_types.hpp"
+#include "kernel/cgroup_root.hpp"
+#include "kernel/watched_types.hpp"
 #include "sockleak_bpf_basic.skel.h"
 
 namespace sockleak {

@@ -1,4 +1,4 @@
-#include "source/hooks.hpp"
+#include "kernel/hooks.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
