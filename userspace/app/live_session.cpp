@@ -14,7 +14,6 @@
 
 #include "app/command_program.hpp"
 #include "app/final_look.hpp"
-#include "app/go_command.hpp"
 #include "app/leftovers.hpp"
 #include "app/output.hpp"
 #include "app/pipeline.hpp"
@@ -27,6 +26,7 @@
 #include "base/text.hpp"
 #include "judge/suspicion.hpp"
 #include "process/command.hpp"
+#include "runtime/go/go_command.hpp"
 #include "scan/cause.hpp"
 #include "source/live_source.hpp"
 

@@ -7,11 +7,11 @@
 #include <tuple>
 #include <utility>
 
-#include "app/goroutine_facts.hpp"
-#include "app/idle_pools.hpp"
-#include "app/java_pool.hpp"
 #include "judge/judge.hpp"
 #include "process/cgroups.hpp"
+#include "runtime/go/findings/goroutine_facts.hpp"
+#include "runtime/go/findings/idle_pools.hpp"
+#include "runtime/java/findings/java_pool.hpp"
 #include "track/hand_over.hpp"
 
 namespace sockleak {

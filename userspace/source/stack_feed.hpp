@@ -10,12 +10,12 @@
 
 #include "base/counters.hpp"
 #include "base/recent_map.hpp"
+#include "runtime/go/go_feed.hpp"
+#include "runtime/java/java_feed.hpp"
+#include "runtime/node/jit_feed.hpp"
+#include "runtime/python/python_feed.hpp"
 #include "source/event_source.hpp"
-#include "source/go_feed.hpp"
-#include "source/java_feed.hpp"
-#include "source/jit_feed.hpp"
 #include "source/memory_map_feed.hpp"
-#include "source/python_feed.hpp"
 #include "source/replaced_code.hpp"
 #include "stack/snapshot_unwinder.hpp"
 

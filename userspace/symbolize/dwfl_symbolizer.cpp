@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/go/go_frames.hpp"
 #include "symbolize/debuginfod.hpp"
 #include "symbolize/dwfl_module_symbols.hpp"
-#include "symbolize/go_frames.hpp"
 #include "symbolize/symbolizer.hpp"
 
 namespace sockleak {

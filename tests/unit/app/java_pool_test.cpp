@@ -1,4 +1,4 @@
-#include "app/java_pool.hpp"
+#include "runtime/java/findings/java_pool.hpp"
 
 #include <gtest/gtest.h>
 
