@@ -24,7 +24,7 @@ tl::unexpected<Error> bad(const std::string& what, std::string hint = {}) {
               hint.empty() ? "see FILTERS in sockleak(8), for example: state close-wait and dport = :5432" : hint);
 }
 
-std::string quoted(std::string_view word) { return "'" + escape_terminal(word) + "'"; }
+std::string quote(std::string_view word) { return "'" + escape_terminal(word) + "'"; }
 template <typename T>
 Node make(std::string_view word, T value) {
   return std::make_unique<FilterNode>(FilterNode{std::string(word), std::move(value)});
@@ -127,7 +127,7 @@ Result<AddressIs> address_in(std::string_view text) {
   bool has_port = false;
   if (host.starts_with('[')) {
     const std::size_t end = host.find(']');
-    if (end == std::string_view::npos) return bad("no ']' in " + quoted(text));
+    if (end == std::string_view::npos) return bad("no ']' in " + quote(text));
     std::string_view rest = host.substr(end + 1);
     std::string inside(host.substr(1, end - 1));
     if (rest.starts_with('/')) {
@@ -135,9 +135,9 @@ Result<AddressIs> address_in(std::string_view text) {
       inside += rest.substr(0, colon);
       rest = colon == std::string_view::npos ? std::string_view() : rest.substr(colon);
     }
-    if (!rest.empty() && rest[0] != ':') return bad("cannot read the address " + quoted(text));
+    if (!rest.empty() && rest[0] != ':') return bad("cannot read the address " + quote(text));
     auto inner = address_in(inside);
-    if (!inner || inner->family != Family::kInet6) return bad("no IPv6 address: " + quoted(text));
+    if (!inner || inner->family != Family::kInet6) return bad("no IPv6 address: " + quote(text));
     wanted = *inner;
     port = rest;
     has_port = !rest.empty();
@@ -150,7 +150,7 @@ Result<AddressIs> address_in(std::string_view text) {
   }
   if (has_port && port != ":*") {
     wanted.port = port_in(port);
-    if (!wanted.port) return bad("no port: " + quoted(text));
+    if (!wanted.port) return bad("no port: " + quote(text));
   }
   if (host.empty() || host == "*") return wanted;
   const std::size_t slash = host.find('/');
@@ -160,12 +160,12 @@ Result<AddressIs> address_in(std::string_view text) {
   } else if (inet_pton(AF_INET6, address.c_str(), wanted.network.data()) == 1) {
     wanted.family = Family::kInet6;
   } else {
-    return bad("no address: " + quoted(text), "names are not looked up: give the address, as in dst 10.0.0.9/32:5432");
+    return bad("no address: " + quote(text), "names are not looked up: give the address, as in dst 10.0.0.9/32:5432");
   }
   wanted.prefix = wanted.family == Family::kInet ? 32 : 128;
   if (slash != std::string_view::npos) {
     const auto bits = number_in(host.substr(slash + 1), wanted.prefix);
-    if (!bits) return bad("no prefix length: " + quoted(text));
+    if (!bits) return bad("no prefix length: " + quote(text));
     wanted.prefix = static_cast<unsigned>(*bits);
   }
   return wanted;
@@ -187,7 +187,7 @@ class Parser {
 
   Result<Node> whole() {
     auto node = any_of();
-    if (node && at_ < tokens_.size()) return bad("cannot read on at " + quoted(tokens_[at_]));
+    if (node && at_ < tokens_.size()) return bad("cannot read on at " + quote(tokens_[at_]));
     return node;
   }
 
@@ -260,7 +260,7 @@ class Parser {
     if (word == "age") return age(word);
     if (word == "proto" || word == "protocol") return protocol(word);
     if (word == "family") return family(word);
-    return bad("unknown word " + quoted(tokens_[at_ - 1]),
+    return bad("unknown word " + quote(tokens_[at_ - 1]),
                "words are state exclude src dst sport dport proto family pid comm cgroup netns cookie inode age "
                "ownerless cause and or not ( )");
   }
@@ -293,7 +293,7 @@ class Parser {
     if (!value) return tl::unexpected<Error>(value.error());
     const auto states = states_named(value->second);
     if (!states) {
-      return bad("no state: " + quoted(value->second),
+      return bad("no state: " + quote(value->second),
                  "states are established syn-sent syn-recv fin-wait-1 fin-wait-2 time-wait closed close-wait last-ack "
                  "listening closing all connected synchronized bucket big");
     }
@@ -314,7 +314,7 @@ class Parser {
     auto value = compared(word);
     if (!value) return tl::unexpected<Error>(value.error());
     const auto number = port_in(value->second);
-    if (!number) return bad("no port: " + quoted(value->second));
+    if (!number) return bad("no port: " + quote(value->second));
     return make(word, PortIs{word == "sport", value->first, *number});
   }
 
@@ -322,7 +322,7 @@ class Parser {
     auto value = compared(word);
     if (!value) return tl::unexpected<Error>(value.error());
     const auto number = number_in(value->second, most);
-    if (!number) return bad("no number: " + quoted(value->second));
+    if (!number) return bad("no number: " + quote(value->second));
     return make(word, NumberIs{what, value->first, *number});
   }
 
@@ -340,7 +340,7 @@ class Parser {
       if (fnmatch(pattern, to_string(static_cast<Cause>(known)), 0) != 0) continue;
       return make(word, TextIs{TextOf::kCause, value->first, value->second});
     }
-    return bad("no such cause: " + quoted(value->second), "see Causes in sockleak(8), for example: cause accept-queue");
+    return bad("no such cause: " + quote(value->second), "see Causes in sockleak(8), for example: cause accept-queue");
   }
 
   Result<Node> age(const std::string& word) {
@@ -362,7 +362,7 @@ class Parser {
         return negated_unless(value->first, make(word, ProtocolIs{known}));
       }
     }
-    return bad("no protocol: " + quoted(value->second), "protocols are tcp udp mptcp sctp raw icmp");
+    return bad("no protocol: " + quote(value->second), "protocols are tcp udp mptcp sctp raw icmp");
   }
 
   Result<Node> family(const std::string& word) {
@@ -371,7 +371,7 @@ class Parser {
     const std::string name = lower(value->second);
     if (name == "inet") return negated_unless(value->first, make(word, FamilyIs{Family::kInet}));
     if (name == "inet6") return negated_unless(value->first, make(word, FamilyIs{Family::kInet6}));
-    return bad("no family: " + quoted(value->second), "families are inet and inet6");
+    return bad("no family: " + quote(value->second), "families are inet and inet6");
   }
 
   std::vector<std::string> tokens_;
