@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define SL_WIRE_VERSION 6
+#define SL_WIRE_VERSION 7
 #define SL_COMM_LEN 16
 #define SL_MAX_FRAMES 127
 #define SL_MAX_ANCESTORS 10
@@ -145,6 +145,8 @@ struct sl_tuple {
 	__u8 protocol;
 };
 
+#include "facts_wire.h"
+
 struct sl_socket_created {
 	struct sl_header header;
 	__u64 cookie;
@@ -188,6 +190,7 @@ struct sl_socket_closed {
 	__u8 state; /* TCP state when close began */
 	__u8 padding[2];
 	char comm[SL_COMM_LEN];
+	struct sl_facts facts; /* from version 7 on, here and in snapshots */
 };
 
 #define SL_TOUCH_RECEIVE 1
@@ -323,6 +326,7 @@ struct sl_snapshot_socket {
 	__u8 dead; /* SOCK_DEAD: closed, kernel finishes alone */
 	__u8 padding[2];
 	struct sl_tuple tuple;
+	struct sl_facts facts;
 };
 
 /* iter/task_file: header.tgid/tid hold descriptor `fd` on the tracked socket. User space adds what holds it otherwise,
@@ -343,6 +347,7 @@ struct sl_snapshot_holder {
 	__u8 padding[5];
 	struct sl_tuple tuple;
 	char comm[SL_COMM_LEN];
+	struct sl_facts facts;
 };
 
 /* User space: brackets one snapshot; header.ktime_ns is when it began / ended. */

@@ -56,6 +56,7 @@ static __always_inline void sl_tell_closed(__u64 cookie, __u32 state, __u8 how, 
 	event->state = state;
 	__builtin_memset(event->padding, 0, sizeof(event->padding));
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	__builtin_memset(&event->facts, 0, sizeof(event->facts));
 	sl_submit(event);
 }
 

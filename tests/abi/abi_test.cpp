@@ -41,6 +41,7 @@ constexpr Pin kPins[] = {
     {4, 0x373efc0533702b4c},
     {5, 0xc234abf2f5c131f1},
     {6, 0xa9a279feaaa57430},
+    {7, 0xeeb3eff125db0d68},
 };
 
 struct Member {
@@ -172,7 +173,8 @@ TEST_F(Abi, EveryStructOfTheHeadersIsCompared) {
   for (const char* header : {SOCKLEAK_BPF_HEADERS "/abi/wire.h", SOCKLEAK_BPF_HEADERS "/abi/config.h",
                              SOCKLEAK_BPF_HEADERS "/abi/python_wire.h", SOCKLEAK_BPF_HEADERS "/abi/scope_wire.h",
                              SOCKLEAK_BPF_HEADERS "/abi/go_wire.h",     SOCKLEAK_BPF_HEADERS "/abi/java_wire.h",
-                             SOCKLEAK_BPF_HEADERS "/abi/unix_wire.h",   SOCKLEAK_BPF_HEADERS "/abi/unix_table.h"}) {
+                             SOCKLEAK_BPF_HEADERS "/abi/unix_wire.h",   SOCKLEAK_BPF_HEADERS "/abi/unix_table.h",
+                             SOCKLEAK_BPF_HEADERS "/abi/facts_wire.h"}) {
     for (const std::string& name : matches(text_of(header), "struct (sl_\\w+) \\{")) written.insert(name);
   }
   EXPECT_EQ(listed, written);
@@ -181,7 +183,8 @@ TEST_F(Abi, EveryStructOfTheHeadersIsCompared) {
 TEST_F(Abi, EveryRecordBeginsWithTheHeader) {
   const std::set<std::string> no_records{"sl_rule",  "sl_header", "sl_tuple",       "sl_touch",
                                          "sl_config", "sl_python", "sl_python_frame", "sl_ancestor",
-                                         "sl_go",     "sl_go_file", "sl_java_frame", "sl_unix_socket"};
+                                         "sl_go",     "sl_go_file", "sl_java_frame", "sl_unix_socket",
+                                         "sl_uses",   "sl_facts"};
   for (const Struct& layout : cpp_layout()) {
     if (no_records.contains(layout.name)) continue;
     EXPECT_EQ(layout.members.front().name, "header") << layout.name;

@@ -13,6 +13,13 @@
   STRUCT(sl_tuple)                                                                                            \
     MEMBER(sl_tuple, local) MEMBER(sl_tuple, remote) MEMBER(sl_tuple, local_port)                             \
     MEMBER(sl_tuple, remote_port) MEMBER(sl_tuple, family) MEMBER(sl_tuple, type) MEMBER(sl_tuple, protocol)  \
+  STRUCT(sl_uses)                                                                                             \
+    MEMBER(sl_uses, since_ns) MEMBER(sl_uses, first_ns) MEMBER(sl_uses, last_ns)                              \
+    MEMBER(sl_uses, longest_gap_ns) MEMBER(sl_uses, bursts) MEMBER(sl_uses, padding)                          \
+  STRUCT(sl_facts)                                                                                            \
+    MEMBER(sl_facts, last_sent_ns) MEMBER(sl_facts, last_received_ns) MEMBER(sl_facts, last_segment_ns)       \
+    MEMBER(sl_facts, uses) MEMBER(sl_facts, unread) MEMBER(sl_facts, unacknowledged)                          \
+    MEMBER(sl_facts, flags) MEMBER(sl_facts, waiter) MEMBER(sl_facts, padding)                                \
   STRUCT(sl_socket_created)                                                                                   \
     MEMBER(sl_socket_created, header) MEMBER(sl_socket_created, cookie) MEMBER(sl_socket_created, stack)      \
     MEMBER(sl_socket_created, netns) MEMBER(sl_socket_created, stack_end) MEMBER(sl_socket_created, tuple)    \
@@ -31,6 +38,7 @@
     MEMBER(sl_socket_closed, header) MEMBER(sl_socket_closed, cookie) MEMBER(sl_socket_closed, stack)         \
     MEMBER(sl_socket_closed, stack_end) MEMBER(sl_socket_closed, how) MEMBER(sl_socket_closed, state)         \
     MEMBER(sl_socket_closed, padding) MEMBER(sl_socket_closed, comm)                                          \
+    MEMBER(sl_socket_closed, facts)                                                                           \
   STRUCT(sl_touch)                                                                                            \
     MEMBER(sl_touch, ktime_ns) MEMBER(sl_touch, start_ns) MEMBER(sl_touch, stack) MEMBER(sl_touch, tgid)      \
     MEMBER(sl_touch, tid) MEMBER(sl_touch, result) MEMBER(sl_touch, stack_end) MEMBER(sl_touch, what)         \
@@ -84,13 +92,15 @@
     MEMBER(sl_snapshot_socket, rx_bytes) MEMBER(sl_snapshot_socket, tx_bytes)                                 \
     MEMBER(sl_snapshot_socket, netns) MEMBER(sl_snapshot_socket, state) MEMBER(sl_snapshot_socket, dead)      \
     MEMBER(sl_snapshot_socket, padding) MEMBER(sl_snapshot_socket, tuple)                                     \
+    MEMBER(sl_snapshot_socket, facts)                                                                         \
   STRUCT(sl_snapshot_holder)                                                                                  \
     MEMBER(sl_snapshot_holder, header) MEMBER(sl_snapshot_holder, cookie) MEMBER(sl_snapshot_holder, inode)   \
     MEMBER(sl_snapshot_holder, rx_bytes) MEMBER(sl_snapshot_holder, tx_bytes)                                 \
     MEMBER(sl_snapshot_holder, listener_cookie) MEMBER(sl_snapshot_holder, netns)                             \
     MEMBER(sl_snapshot_holder, fd) MEMBER(sl_snapshot_holder, state)                                          \
     MEMBER(sl_snapshot_holder, close_on_exec) MEMBER(sl_snapshot_holder, via)                                 \
-    MEMBER(sl_snapshot_holder, padding) MEMBER(sl_snapshot_holder, tuple) MEMBER(sl_snapshot_holder, comm)                                        \
+    MEMBER(sl_snapshot_holder, padding) MEMBER(sl_snapshot_holder, tuple)                                     \
+    MEMBER(sl_snapshot_holder, comm) MEMBER(sl_snapshot_holder, facts)                                        \
   STRUCT(sl_snapshot_mark)                                                                                    \
     MEMBER(sl_snapshot_mark, header) MEMBER(sl_snapshot_mark, complete) MEMBER(sl_snapshot_mark, padding)     \
   STRUCT(sl_snapshot_cause)                                                                                   \

@@ -196,6 +196,11 @@ EventBuilder& EventBuilder::state(std::uint64_t cookie, TcpState to) {
   return record(SL_STATE_CHANGED, wire);
 }
 
+EventBuilder& EventBuilder::facts(std::uint64_t cookie, const SocketFacts& facts) {
+  sockets_[cookie].facts = facts;
+  return *this;
+}
+
 EventBuilder& EventBuilder::forks(const Actor& parent, const Actor& child) {
   for (auto& [cookie, socket] : sockets_) {
     const auto held = socket.descriptors;
@@ -364,6 +369,7 @@ EventBuilder& EventBuilder::closed(const Actor& who, std::uint64_t cookie, std::
   wire.how = static_cast<std::uint8_t>(how);
   wire.state = static_cast<std::uint8_t>(sockets_[cookie].state);
   put_comm(wire.comm, who.comm);
+  wire.facts = wire_of(sockets_[cookie].facts);
   sockets_.erase(cookie);
   return record(SL_SOCKET_CLOSED, wire);
 }
@@ -378,6 +384,7 @@ void EventBuilder::snapshot_of(std::uint64_t cookie, const Socket& socket) {
     wire.netns = kNetns;
     wire.state = static_cast<std::uint8_t>(socket.state);
     wire.tuple = socket.tuple;
+    wire.facts = wire_of(socket.facts);
     record(SL_SNAPSHOT_SOCKET, wire);
   }
   for (const Descriptor& descriptor : socket.descriptors) {
@@ -391,6 +398,7 @@ void EventBuilder::snapshot_of(std::uint64_t cookie, const Socket& socket) {
     wire.state = static_cast<std::uint8_t>(socket.state);
     wire.tuple = socket.tuple;
     put_comm(wire.comm, descriptor.holder.comm);
+    wire.facts = wire_of(socket.facts);
     record(SL_SNAPSHOT_HOLDER, wire);
   }
 }

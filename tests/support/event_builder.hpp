@@ -28,6 +28,9 @@ struct Actor {
 [[nodiscard]] Actor process(std::uint32_t pid, std::string comm = "app");
 [[nodiscard]] Actor thread(const Actor& of, std::uint32_t tid, std::string comm);
 
+/// All zeros unless they are known.
+[[nodiscard]] sl_facts wire_of(const SocketFacts& facts);
+
 class EventBuilder {
  public:
   static constexpr std::uint64_t kStart = 1'000'000'000'000;  // the story's clock at first, ns
@@ -67,6 +70,8 @@ class EventBuilder {
   // Life.
   EventBuilder& state(std::uint64_t cookie, TcpState to);
   EventBuilder& peer_closes(std::uint64_t cookie) { return state(cookie, TcpState::kCloseWait); }
+  /// What looks and the last close will find of its use from now on; the builder makes up none of it.
+  EventBuilder& facts(std::uint64_t cookie, const SocketFacts& facts);
   EventBuilder& forks(const Actor& parent, const Actor& child);  // the child holds what the parent holds
   EventBuilder& shares_files(const Actor& parent, const Actor& child);  // forks with one descriptor table for both
   /// Has a descriptor now, in a way that no event tells.
@@ -118,6 +123,7 @@ class EventBuilder {
     TcpState state = TcpState::kClose;
     std::uint64_t listener = 0;
     std::vector<Descriptor> descriptors;
+    SocketFacts facts;
   };
 
   EventBuilder& bytes(const void* data, std::size_t size);

@@ -3,6 +3,7 @@
 #include "event/decode.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <iterator>
 #include <limits>
@@ -10,6 +11,7 @@
 #include <type_traits>
 
 #include "abi/wire.h"
+#include "event/decode_facts.hpp"
 
 namespace sockleak {
 namespace {
@@ -188,7 +190,8 @@ Event to_event(const sl_socket_closed& w) {
                       .stack = StackHash{w.stack},
                       .stack_end = walk_end_of(w.stack_end),
                       .how = how_of(w.how),
-                      .state = state_of(w.state)};
+                      .state = state_of(w.state),
+                      .facts = facts_of(w.facts)};
 }
 
 Event to_event(const sl_socket_touched& w) {
@@ -265,7 +268,8 @@ Event to_event(const sl_snapshot_socket& w) {
                         .rx_bytes = w.rx_bytes,
                         .tx_bytes = w.tx_bytes,
                         .netns = NetnsId{w.netns},
-                        .addresses = addresses_of(w.tuple)};
+                        .addresses = addresses_of(w.tuple),
+                        .facts = facts_of(w.facts)};
 }
 
 Event to_event(const sl_snapshot_holder& w) {
@@ -282,6 +286,7 @@ Event to_event(const sl_snapshot_holder& w) {
                         .tx_bytes = w.tx_bytes,
                         .netns = NetnsId{w.netns},
                         .addresses = addresses_of(w.tuple),
+                        .facts = facts_of(w.facts),
                         .via = via_of(w.via)};
 }
 
@@ -315,12 +320,13 @@ Event to_event(const sl_session_mark& w) {
 }
 
 /// Records may be unaligned in a file: always through a copy. A longer record is a newer version's; its prefix holds.
+/// Those that grew are taken as they were before, with zeros for the rest.
 template <typename Wire>
-Decoded read(std::span<const std::byte> record) {
+Decoded read(std::span<const std::byte> record, std::size_t at_least = sizeof(Wire)) {
   static_assert(std::is_trivially_copyable_v<Wire>);
-  if (record.size() < sizeof(Wire)) return DecodeDefect::kTooShort;
-  Wire wire;
-  std::memcpy(&wire, record.data(), sizeof(wire));
+  if (record.size() < at_least) return DecodeDefect::kTooShort;
+  Wire wire{};
+  std::memcpy(&wire, record.data(), record.size() < sizeof(wire) ? at_least : sizeof(wire));
   return to_event(wire);
 }
 
@@ -346,7 +352,7 @@ Decoded decode(std::span<const std::byte> record) {
     case SL_STATE_CHANGED:
       return read<sl_state_changed>(record);
     case SL_SOCKET_CLOSED:
-      return read<sl_socket_closed>(record);
+      return read<sl_socket_closed>(record, offsetof(sl_socket_closed, facts));
     case SL_SOCKET_TOUCHED:
       return read<sl_socket_touched>(record);
     case SL_SOCKET_GOROUTINE:
@@ -370,9 +376,9 @@ Decoded decode(std::span<const std::byte> record) {
     case SL_DESCRIPTOR_RECEIVED:
       return read<sl_descriptor_received>(record);
     case SL_SNAPSHOT_SOCKET:
-      return read<sl_snapshot_socket>(record);
+      return read<sl_snapshot_socket>(record, offsetof(sl_snapshot_socket, facts));
     case SL_SNAPSHOT_HOLDER:
-      return read<sl_snapshot_holder>(record);
+      return read<sl_snapshot_holder>(record, offsetof(sl_snapshot_holder, facts));
     case SL_SNAPSHOT_CAUSE:
       return read<sl_snapshot_cause>(record);
     case SL_SNAPSHOT_LIMIT:

@@ -22,7 +22,7 @@ enum class Waiter : std::uint8_t {
 [[nodiscard]] const char* to_string(Waiter waiter);  // "nobody" | "epoll" | "poll" | "thread" | "io_uring"; "" = not known
 
 /// Reads and writes that succeeded, counted in the kernel while touches are counted. Those less than
-/// SL_BURST_GAP_NS (bpf/abi/wire.h) apart are one burst.
+/// SL_BURST_GAP_NS (bpf/abi/facts_wire.h) apart are one burst.
 struct Uses {
   KernelTime since;          // counted since then; the socket's birth or later. Zero = not counted
   std::uint32_t bursts = 0;
@@ -32,7 +32,7 @@ struct Uses {
 };
 
 struct SocketFacts {
-  bool known = false;  // a look brought them; recordings before format 8 have none
+  bool known = false;  // a look brought them; recordings before version 7 of the wire have none
 
   // TCP (struct tcp_sock; resolution: a jiffy). Zero = never, or not known.
   KernelTime last_sent;      // data
@@ -42,7 +42,7 @@ struct SocketFacts {
   bool window_closed = false;        // the peer has no room: it does not read
   bool attempted = false;            // a connection was once begun, whatever became of it (write_seq != 0)
 
-  std::uint32_t unread = 0;          // bytes (unix, UDP: memory charged to the receive queue), without the peer's FIN
+  std::uint32_t unread = 0;          // bytes (UDP: memory charged to the receive queue; unix: of the first messages), without the peer's FIN
   std::optional<bool> end_read;      // the peer's FIN has come: whether the program has read it
   Waiter waiter = Waiter::kUnknown;
   Uses uses;

@@ -383,7 +383,7 @@ TEST(Decode, ShortRecordsAreToldApartFromWrongSizes) {
   const auto whole = bytes_of(wire);
   EXPECT_EQ(defect_of({}), DecodeDefect::kTooShort);
   EXPECT_EQ(defect_of(std::span(whole).first(31)), DecodeDefect::kTooShort);
-  EXPECT_EQ(defect_of(std::span(whole).first(40)), DecodeDefect::kWrongSize);  // the header says 72
+  EXPECT_EQ(defect_of(std::span(whole).first(40)), DecodeDefect::kWrongSize);  // the header says 152
   wire.header.size = 64;
   EXPECT_EQ(defect_of(std::span<const std::byte>(bytes_of(wire)).first(64)), DecodeDefect::kTooShort);
 }
