@@ -30,7 +30,8 @@ def parse(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="the programs, as a table")
     parser.add_argument("--only", default=".", metavar="REGEX", help="programs whose name (language/scenario) matches")
-    parser.add_argument("--modes", default=DEFAULT_MODES, metavar="REGEX", help=f"of {' '.join(MODES)} (default: {DEFAULT_MODES})")
+    parser.add_argument("--modes", metavar="REGEX",
+                        help=f"of {' '.join(MODES)} (default: {DEFAULT_MODES}; to judge again: all)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="so many seeds from --seed on")
     parser.add_argument("--record", type=pathlib.Path, metavar="DIR", help="keep recordings and reports there")
@@ -42,29 +43,27 @@ def parse(words):
     parser.add_argument("--sockleak", type=pathlib.Path, default=os.environ.get("SOCKLEAK", REPOSITORY / "build/release/sockleak"))
     parser.add_argument("--build", type=pathlib.Path, default=os.environ.get("SOCKLEAK_CORPUS", REPOSITORY / "build/release/tests/corpus"),
                         help="where the compiled programs are")
-    return parser.parse_args(words)
-
-
-def full_match(pattern, text):
-    return re.fullmatch(pattern, text) or (pattern == ".")
+    options = parser.parse_args(words)
+    options.modes = options.modes or (".*" if options.rejudge else DEFAULT_MODES)
+    return options
 
 
 def jobs_of(options):
     programs = [one for one in PROGRAMS if re.search(options.only, one.name)]
-    modes = [mode for mode in MODES if full_match(options.modes, mode)]
+    modes = [mode for mode in MODES if re.fullmatch(options.modes, mode)]
     # Long sessions first, so that the last ones do not wait alone.
     return [Job(program, mode, options.seed + more) for mode in reversed(modes) for program in programs
             for more in range(options.seeds) if re.search(program.modes, mode)]
 
 
 def run_all(jobs, options, directory):
-    done, lock, failed = 0, threading.Lock(), []
+    done, lock, failed, opens = 0, threading.Lock(), [], marked_lines(HERE)
 
     def one(job):
         nonlocal done
         problem = None
         try:
-            Run(job, options.sockleak, options.build, directory).run()
+            Run(job, opens.get(job.program.name, ()), options.sockleak, options.build, directory).run()
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             problem = str(error)
         with lock:
@@ -90,11 +89,11 @@ def judge_again(directory, sockleak):
 
 
 def scores_of(directory, options):
-    by_name, opened, scores = {one.name: one for one in PROGRAMS}, marked_lines(HERE), []
+    by_name, scores = {one.name: one for one in PROGRAMS}, []
     for file in sorted(directory.glob("*.meta.json")):
         meta = json.loads(file.read_text())
         program = by_name.get(meta["program"])
-        if not program or not re.search(options.only, program.name) or not full_match(options.modes, meta["mode"]):
+        if not program or not re.search(options.only, program.name) or not re.fullmatch(options.modes, meta["mode"]):
             continue
         job = Job(program, meta["mode"], meta["seed"])
         if options.held_out != "all" and job.held_out != (options.held_out == "only"):
@@ -104,7 +103,7 @@ def scores_of(directory, options):
         except ValueError:
             print(f"{job.name}: no report", file=sys.stderr)
             continue
-        scores.append(scoring.score(job, meta["leaked"], report, opened.get(program.name, set())))
+        scores.append(scoring.score(job, meta["leaked"], report, set(meta["opens"])))
     return scores
 
 

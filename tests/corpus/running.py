@@ -121,8 +121,8 @@ def leaked(truth):
 
 
 class Run:
-    def __init__(self, job, sockleak, build, directory):
-        self.job, self.sockleak, self.build = job, sockleak, build
+    def __init__(self, job, opens, sockleak, build, directory):
+        self.job, self.opens, self.sockleak, self.build = job, opens, sockleak, build
         base = directory / job.file_name
         self.record, self.report, self.truth, self.meta = (base.with_name(base.name + suffix)
                                                            for suffix in (".slk", ".report.json", ".truth", ".meta.json"))
@@ -144,6 +144,7 @@ class Run:
             self.log.close()
         self.meta.write_text(json.dumps({
             "program": self.job.program.name, "mode": self.job.mode, "seed": self.job.seed, "shape": self.job.shape,
+            "opens": sorted(self.opens),  # as the sources are now
             "leaked_at_attach": self.at_attach, "leaked": self.at_end}) + "\n")
 
     def load_time(self):

@@ -92,7 +92,8 @@ HEAD = ["mode", "runs", "leaks", "innocent", "precision", "recall", "suspected",
 def table(head, rows):
     rows = [head, *[[str(cell) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows)
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
 def by_mode(scores, modes):
