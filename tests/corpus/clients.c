@@ -304,10 +304,78 @@ static void kept_for_life(void) {
     close(spare);
 }
 
+/* Sessions that are pinged every second and end after a while. */
+static void *session(void *pings) {
+    int fd = dial(peer_port); /* OPENS sessions_pinged */
+    for (size_t i = 0; i < (size_t)pings && ask(fd, "echo") > 0; i++) usleep(1000000);
+    close(fd);
+    return NULL;
+}
+static void sessions_pinged(void) {
+    ready(0);
+    while (next_op() >= 0)
+        if (one_in(4)) start_thread(session, (void *)(size_t)draw(2, 9));
+}
+
+/* Long polls from the client's side: the answer takes seconds, and a thread waits for it. */
+static void *poll_once(void *milliseconds) {
+    char line[32];
+    int fd = dial(peer_port); /* OPENS long_poll_client */
+    snprintf(line, sizeof line, "slow %u", (unsigned)(size_t)milliseconds);
+    ask(fd, line);
+    close(fd);
+    return NULL;
+}
+static void long_poll_client(void) {
+    ready(0);
+    while (next_op() >= 0)
+        if (one_in(4)) start_thread(poll_once, (void *)(size_t)draw(4000, 12000));
+}
+
+/* A cache by key that closes the least recently used one when it is full. */
+static void lru_cache(void) {
+    struct { unsigned key; int fd; long used; } cache[16] = {{0, 0, 0}};
+    unsigned keys = draw(18, 60);
+    ready(0);
+    for (long op; (op = next_op()) >= 0;) {
+        unsigned key = 1 + draw(0, keys - 1), oldest = 0, at = 16;
+        for (unsigned i = 0; i < 16; i++) {
+            if (cache[i].key == key) at = i;
+            if (cache[i].used < cache[oldest].used) oldest = i;
+        }
+        if (at == 16) {
+            at = oldest;
+            if (cache[at].key) close(cache[at].fd);
+            cache[at].key = key;
+            cache[at].fd = dial(peer_port); /* OPENS lru_cache */
+        }
+        cache[at].used = op;
+        ask(cache[at].fd, "echo");
+    }
+}
+
+/* The cache's twin: entries are dropped without close() when their key is. */
+static void cache_drops(void) {
+    int cache[16] = {0};
+    unsigned keys[16] = {0}, most = draw(18, 40);
+    ready(0);
+    while (next_op() >= 0) {
+        unsigned key = 1 + draw(0, most - 1), at = key % 16;
+        if (keys[at] != key) {
+            if (keys[at]) leaked(1); /* overwritten */
+            keys[at] = key;
+            cache[at] = dial(peer_port); /* OPENS cache_drops */
+        }
+        ask(cache[at], "echo");
+    }
+}
+
 const struct scenario client_scenarios[] = {
     {"refused", refused}, {"refused_always", refused_always}, {"reset", reset}, {"given_up", given_up},
     {"close_wait", close_wait}, {"unread", unread}, {"forgotten_sometimes", forgotten_sometimes},
     {"forgotten_always", forgotten_always}, {"one_in_hundred", one_in_hundred}, {"udp_sometimes", udp_sometimes},
     {"udp_always", udp_always}, {"udp_periodic", udp_periodic}, {"two_callers", two_callers}, {"heartbeat", heartbeat},
     {"per_ended_thread", per_ended_thread}, {"retry_backoff", retry_backoff}, {"udp_resolver", udp_resolver},
-    {"long_transactions", long_transactions}, {"startup", startup}, {"kept_for_life", kept_for_life}, {NULL, NULL}};
+    {"long_transactions", long_transactions}, {"startup", startup}, {"kept_for_life", kept_for_life},
+    {"sessions_pinged", sessions_pinged}, {"long_poll_client", long_poll_client}, {"lru_cache", lru_cache},
+    {"cache_drops", cache_drops}, {NULL, NULL}};

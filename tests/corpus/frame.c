@@ -231,7 +231,7 @@ static void draw_load(void) {
 }
 
 int main(int count, char **words) {
-    const struct scenario *tables[] = {client_scenarios, pool_scenarios, server_scenarios, local_scenarios};
+    const struct scenario *tables[] = {client_scenarios, pool_scenarios, server_scenarios, local_scenarios, cpp_scenarios};
     load.name = count > 1 ? words[1] : "";
     load.shape = "steady";
     load.duration = 30;

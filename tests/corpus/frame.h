@@ -6,6 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The next operation of the load: waits until it is due. Its number, or -1 when the program shall end. */
 long next_op(void);
 /* 1 to 4: how far a stepped load has risen; 2 with any other shape. */
@@ -41,4 +45,8 @@ struct scenario {
     const char *name;
     void (*run)(void);
 };
-extern const struct scenario client_scenarios[], pool_scenarios[], server_scenarios[], local_scenarios[];
+extern const struct scenario client_scenarios[], pool_scenarios[], server_scenarios[], local_scenarios[], cpp_scenarios[];
+
+#ifdef __cplusplus
+}
+#endif

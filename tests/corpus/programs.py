@@ -22,7 +22,8 @@ class Program:
     names: bool = True
     origin: str = "connect"
     modes: str = "."  # a regular expression: the modes it makes sense in
-    verdicts: tuple = ("leak",)
+    verdicts: tuple = ("leak",)  # what it may be called
+    few: int = 3  # so many leaked sockets must have been in sight to blame a session for not finding the leak
 
     @property
     def name(self):
@@ -71,6 +72,23 @@ PROGRAMS = (
     leak("c", "unix_always", "unix client forgets, always"),
     leak("c", "unix_never_connected", "unix socket, never connected", origin="socket"),
     leak("c", "pair_forgotten", "both ends of a socketpair, 1 in n", origin="socketpair"),
+    leak("c", "cache_drops", "a cache entry is overwritten without close()"),
+    server(leak, "c", "receiver_forgets", "who receives it by SCM_RIGHTS forgets it, 1 in n", "mixed"),
+    leak("c", "helper_keeps", "an executed helper has it, no close-on-exec", verdicts=("leak", "inherited")),
+    leak("c", "creator_first", "the creator ends before its child", modes="check", verdicts=("leak", "inherited")),
+    leak("c", "listener_inherited", "a job keeps a listener whose server has ended", modes="check", origin="socket",
+         verdicts=("inherited", "leak"), few=1),
+    leak("cpp", "destructor", "a destructor that returns early, 1 in n"),
+    leak("cpp", "shared_cycle", "a cycle of shared_ptr, 1 in n"),
+    leak("cpp", "exception_path", "released on the path of an exception"),
+    innocent("cpp", "raii", "destructors, also when it throws"),
+    innocent("cpp", "raii_pool", "pool whose connections return by themselves"),
+    server(innocent, "c", "receiver_closes", "handed over by SCM_RIGHTS, closed", "mixed"),
+    server(innocent, "c", "inetd", "handed to an executed program on purpose", "visit"),
+    innocent("c", "listeners_left", "listeners are the kernel's to close"),
+    innocent("c", "sessions_pinged", "sessions that are pinged, and end"),
+    innocent("c", "long_poll_client", "a thread waits seconds for each answer"),
+    innocent("c", "lru_cache", "a cache that closes the least recently used"),
     innocent("c", "retry_backoff", "refused, closed, tried again"),
     innocent("c", "udp_resolver", "one-shot UDP sockets, closed seconds later"),
     innocent("c", "long_transactions", "connections busy for seconds"),

@@ -56,6 +56,7 @@ def command_of(program, build):
     scenario = program.scenario
     return {
         "c": [build / "corpus_c", scenario],
+        "cpp": [build / "corpus_c", scenario],
         "py": ["/usr/bin/python3", HERE / "corpus.py", scenario],
         "js": ["node", HERE / "corpus.js", scenario],
         "go": [build / "corpus_go", scenario],

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 
 ACCUSED = ("leak", "inherited", "ownerless")
-FEW = 3  # leaked sockets that a session must have had in sight to be blamed for not calling them a leak
 
 
 @dataclasses.dataclass
@@ -60,7 +59,7 @@ def score(job, leaked, report, opened):
         outcome = "alarm" if wrong else "suspect" if suspects else "clean"
     elif hit:
         outcome = "found"
-    elif leaked < FEW:
+    elif leaked < job.program.few:
         outcome = "few"
     else:
         outcome = "suspected" if right else "missed"
