@@ -188,7 +188,33 @@ public class Corpus {
     }
   }
 
+  static void udpForgotten() throws Exception {
+    int n = draw(2, 6);
+    operations(() -> {
+      java.net.DatagramSocket one = new java.net.DatagramSocket(); // OPENS udp_forgotten
+      one.connect(new InetSocketAddress("127.0.0.1", port));
+      if (oneIn(n)) { kept.add(one); leaked(1); }
+      else one.close();
+    });
+  }
+
   // --- innocent ---
+  /** Worker threads with a connection in a thread-local each, which live on. */
+  static void perThread() throws Exception {
+    int[] left = {draw(8, 25)};
+    operations(() -> {
+      if (left[0] == 0 || !oneIn(5)) return;
+      left[0]--;
+      double between = draw(5, 30) / 10.0;
+      background(() -> {
+        try {
+          Socket mine = new Socket("127.0.0.1", port); // OPENS per_thread
+          while (!ending()) { ask(mine, "echo"); pause(between); }
+        } catch (IOException error) { System.err.println(error); }
+      });
+    });
+  }
+
   static void httpClientPool() throws Exception {
     HttpClient client = HttpClient.newHttpClient();
     int most = draw(3, 8);
@@ -244,10 +270,12 @@ public class Corpus {
     period = 2 + 3 * random.nextDouble();
     stopAfter = duration * (0.25 + 0.25 * random.nextDouble());
     leaked(0);
-    Map<String, Operation> scenarios = Map.of("socket_forgotten", Corpus::socketForgotten, "client_per_call", Corpus::clientPerCall,
+    Map<String, Operation> scenarios = new java.util.HashMap<>(Map.of("socket_forgotten", Corpus::socketForgotten, "client_per_call", Corpus::clientPerCall,
         "answer_never_read", Corpus::answerNeverRead, "accept_thread", () -> serve(true), "chat", () -> serve(false),
         "nio_server", Corpus::nioServer, "http_client_pool", Corpus::httpClientPool, "hand_made_pool", Corpus::handMadePool,
-        "tidy_client", Corpus::tidyClient);
+        "tidy_client", Corpus::tidyClient));
+    scenarios.put("udp_forgotten", Corpus::udpForgotten);
+    scenarios.put("per_thread", Corpus::perThread);
     scenarios.get(name).run();
   }
 }

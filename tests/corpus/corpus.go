@@ -230,6 +230,35 @@ var scenarios = map[string]func(){
 			conn.Close()
 		})
 	},
+	"udp_query": func() {
+		n := draw(2, 6)
+		operations(func() {
+			conn, err := net.Dial("udp", peer) // OPENS udp_query
+			if err != nil {
+				return
+			}
+			if oneIn(n) {
+				keep(conn) // timed out: forgotten
+				leaked(1)
+				return
+			}
+			ask(conn, "echo")
+			conn.Close()
+		})
+	},
+	"unix_client_per_call": func() { // as clients of a container engine do
+		operations(func() {
+			if !oneIn(4) {
+				return
+			}
+			conn, err := net.Dial("unix", os.Getenv("PEER_UNIX")) // OPENS unix_client_per_call
+			if err == nil {
+				ask(conn, "echo")
+				keep(conn)
+				leaked(1)
+			}
+		})
+	},
 	// --- innocent ---
 	"transport_pool": func() {
 		client, most := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100, MaxIdleConns: 200}}, draw(3, 8)
@@ -248,6 +277,40 @@ var scenarios = map[string]func(){
 				io.WriteString(conn, "ok\n")
 			}
 			conn.Close()
+		})
+	},
+	"worker_connections": func() { // each goroutine has one for as long as it lives
+		most := draw(8, 25)
+		operations(func() {
+			if most == 0 || !oneIn(5) {
+				return
+			}
+			most--
+			go func(pause int) {
+				conn, err := net.Dial("tcp", peer) // OPENS worker_connections
+				for err == nil {
+					err = ask(conn, "echo")
+					time.Sleep(time.Duration(pause) * time.Millisecond) // between jobs
+				}
+			}(draw(500, 3000))
+		})
+	},
+	"subscribers": func() { // blocked in a read, with and without news
+		most := draw(10, 30)
+		operations(func() {
+			if most == 0 || !oneIn(4) {
+				return
+			}
+			most--
+			go func(request string) {
+				conn, err := net.Dial("tcp", peer) // OPENS subscribers
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				io.WriteString(conn, request)
+				io.Copy(io.Discard, conn)
+			}([]string{"sub 1400\n", "mute\n"}[most%2])
 		})
 	},
 	"dial_retry": func() {

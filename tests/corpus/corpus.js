@@ -114,6 +114,15 @@ const scenarios = {
       });
     });
   },
+  unix_forgotten() { // as clients of a local daemon do
+    const n = draw(2, 6);
+    operations(() => {
+      const bad = oneIn(n), socket = net.connect({ path: process.env.PEER_UNIX });
+      socket.on('error', () => {});
+      socket.on('connect', () => socket.write('echo\n'));
+      socket.on('data', () => (bad ? (kept.push(socket), leaked()) : socket.destroy()));
+    });
+  },
   // --- innocent ---
   agent_pool() {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 40 }), most = draw(3, 8);
@@ -126,6 +135,16 @@ const scenarios = {
   },
   global_agent_exit() {
     operations(() => { if (oneIn(2)) http.get({ host, port, path: '/ok' }, (answer) => answer.resume()).on('error', () => {}); });
+  },
+  subscribers() {
+    let most = draw(10, 30);
+    operations(() => {
+      if (most === 0 || !oneIn(4)) return;
+      const socket = net.connect({ host, port });
+      socket.on('error', () => {});
+      socket.on('data', () => {});
+      socket.write(most-- % 2 ? 'sub 1400\n' : 'mute\n');
+    });
   },
   chat() {
     serve((socket) => {

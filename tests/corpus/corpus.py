@@ -158,6 +158,40 @@ def asyncio_server():
     asyncio.run(serve())
 
 
+@scenario
+def requests_session_per_call():
+    """requests.Session per call, kept alive in a list."""
+    import requests
+    sessions = []
+    for _ in operations():
+        if not one_in(3):
+            continue
+        session = requests.Session()
+        session.get(f"http://127.0.0.1:{peer_port()}/ok")  # OPENS requests_session_per_call
+        sessions.append(session)
+        leaked()
+
+
+@scenario
+def asyncio_client():
+    """A StreamWriter that nobody closes, 1 in n."""
+    kept, n = [], draw(3, 10)
+
+    async def visit(bad):
+        reader, writer = await asyncio.open_connection("127.0.0.1", peer_port())
+        writer.write(b"bye\n" if bad else b"echo\n")
+        await reader.readline()
+        if bad:
+            kept.append((reader, writer))
+            return leaked()
+        writer.close()
+
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    for _ in operations():
+        asyncio.run_coroutine_threadsafe(visit(one_in(n)), loop)
+
+
 # --- innocent --------------------------------------------------------------------------------------------------------
 
 class Pool:
@@ -243,6 +277,42 @@ def reaped_cache():
         if number % 5 == 0:
             for old in [one for one, (_, used) in cache.items() if time.monotonic() - used > limit]:
                 cache.pop(old)[0].close()
+
+
+@scenario
+def requests_pool():
+    """One requests.Session for all threads, under stepped load; left to the interpreter's end."""
+    import requests
+    import requests.adapters
+    session, most = requests.Session(), draw(3, 7)
+    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=50))
+
+    def fetch(milliseconds):
+        session.get(f"http://127.0.0.1:{peer_port()}/slow/{milliseconds}")  # OPENS requests_pool
+
+    for _ in operations():
+        if one_in(4):
+            for _ in range(draw(1, most * FRAME.level() // 2)):
+                threading.Thread(target=fetch, args=(draw(60, 160),), daemon=True).start()
+
+
+@scenario
+def asyncio_pool():
+    """A pool of streams in an event loop."""
+    idle = []
+
+    async def request(milliseconds):
+        reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", peer_port())
+        writer.write(f"slow {milliseconds}\n".encode())
+        await reader.readline()
+        idle.append((reader, writer))
+
+    loop, most = asyncio.new_event_loop(), draw(3, 8)
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    for _ in operations():
+        if one_in(4):
+            for _ in range(draw(1, most * FRAME.level() // 2)):
+                asyncio.run_coroutine_threadsafe(request(draw(60, 160)), loop)
 
 
 FRAME.main()

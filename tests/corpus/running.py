@@ -150,7 +150,7 @@ class Run:
 
     def load_time(self):
         if self.job.mode == "check":
-            return CHECK_LIFE
+            return CHECK_LIFE + (10 if self.job.program.end == "term" else 0)  # the signal is to come first
         seconds, load = int(self.job.mode.split("s-")[0]), self.job.mode.split("-")[1]
         return {"before": BEFORE["before"], "through": BEFORE["through"] + seconds}.get(load, seconds)
 
