@@ -273,14 +273,14 @@ static void long_transactions(void) {
         if (one_in(4)) start_thread(transact, (void *)length);
 }
 
-/* Opened one after the other for the first half minute, each is used now and then for as long as the program lives. */
+/* Opened one after the other for half a minute or so, each is used now and then for as long as the program lives. */
 static void startup(void) {
     int kept[64];
     unsigned count = 0, wanted = draw(12, 30), turn = 0;
-    double opened = 0;
+    double opened = 0, pause = (double)draw(20, 40) / wanted;
     ready(0);
     while (next_op() >= 0) {
-        if (count < wanted && seconds() - opened > 25.0 / wanted) {
+        if (count < wanted && seconds() - opened > pause) {
             kept[count++] = dial(peer_port); /* OPENS startup */
             opened = seconds();
         }

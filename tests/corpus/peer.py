@@ -200,7 +200,7 @@ class Clients:
             return True
         if self.behave in (self.gone, self.polls):
             return number % 3 == 0
-        return number % 5 == 0 and len(self.tasks) < self.most
+        return number % 5 == 0 and (self.behave == self.logins or len(self.tasks) < self.most)
 
     async def one(self, number):
         try:
@@ -224,6 +224,9 @@ class Clients:
     async def talk(self, reader, writer, _number):
         while await self.ask(reader, writer, b"hi"):
             await asyncio.sleep(self.pause * self.load.random.uniform(0.5, 1.5))
+
+    async def logins(self, reader, writer, number):
+        await self.talk(reader, writer, number)
 
     async def hold(self, reader, writer, _number):
         await self.ask(reader, writer, b"hi")

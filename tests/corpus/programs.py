@@ -92,7 +92,7 @@ PROGRAMS = (
     innocent("c", "retry_backoff", "refused, closed, tried again"),
     innocent("c", "udp_resolver", "one-shot UDP sockets, closed seconds later"),
     innocent("c", "long_transactions", "connections busy for seconds"),
-    innocent("c", "startup", "start-up connections over 25 s"),
+    innocent("c", "startup", "start-up connections over 20 to 40 s"),
     innocent("c", "kept_for_life", "a spare descriptor, a log connection, a metrics socket"),
     innocent("c", "pool_lifo", "pool, last in first out"),
     innocent("c", "pool_fifo", "pool, first in first out"),
@@ -140,7 +140,7 @@ PROGRAMS = (
     innocent("go", "dial_retry", "refused, closed, tried again"),
     innocent("go", "worker_connections", "a connection per living goroutine"),
     innocent("go", "subscribers", "blocked readers"),
-    server(innocent, "go", "chat", "log-ins that stay and talk", "talk"),
+    server(innocent, "go", "chat", "log-ins that never stop", "logins"),
     leak("java", "socket_forgotten", "CLOSE_WAIT in a client, 1 in n"),
     leak("java", "client_per_call", "a new HttpClient per call", names=False),
     leak("java", "answer_never_read", "HttpURLConnection whose answer nobody reads", names=False),
@@ -161,7 +161,7 @@ PROGRAMS = (
     innocent("js", "fetch_pool", "fetch()'s pool"),
     innocent("js", "global_agent_exit", "the global agent at exit"),
     innocent("js", "subscribers", "sockets that wait for news"),
-    server(innocent, "js", "chat", "log-ins that stay and talk", "talk"),
+    server(innocent, "js", "chat", "log-ins that never stop", "logins"),
 )
 
 
