@@ -162,6 +162,17 @@ PROGRAMS = (
     innocent("js", "global_agent_exit", "the global agent at exit"),
     innocent("js", "subscribers", "sockets that wait for news"),
     server(innocent, "js", "chat", "log-ins that never stop", "logins"),
+    leak("rb", "socket_forgotten", "CLOSE_WAIT in a client, 1 in n", names=False),
+    leak("rb", "http_per_call", "Net::HTTP started and never finished", names=False),
+    innocent("rb", "http_persistent", "persistent HTTP connections of threads"),
+    innocent("rb", "tidy", "closed by the block"),
+    leak("pl", "udp_forgotten", "UDP transactions that time out and stay in a list", names=False),
+    leak("pl", "cycle", "a session that refers to itself, CLOSE_WAIT, 1 in n", names=False),
+    innocent("pl", "tidy", "closed by the end of the scope, some refused"),
+    innocent("pl", "cached", "a connection per backend"),
+    leak("php", "stream_kept", "a registry that only grows, 1 in n", names=False),
+    leak("php", "unix_kept", "a client of a local daemon per call", names=False),
+    innocent("php", "persistent", "a persistent connection"),
 )
 
 
