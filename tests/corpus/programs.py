@@ -143,7 +143,7 @@ PROGRAMS = (
     server(innocent, "go", "chat", "log-ins that never stop", "logins"),
     leak("java", "socket_forgotten", "CLOSE_WAIT in a client, 1 in n"),
     leak("java", "client_per_call", "a new HttpClient per call", names=False),
-    leak("java", "answer_never_read", "HttpURLConnection whose answer nobody reads", names=False),
+    leak("java", "answer_never_read", "HttpURLConnection whose answer nobody reads"),
     server(leak, "java", "accept_thread", "CLOSE_WAIT in a thread per connection, 1 in n", "mixed"),
     server(leak, "java", "nio_server", "CLOSE_WAIT in a selector loop, 1 in n", "mixed"),
     leak("java", "udp_forgotten", "UDP socket per query, forgotten on the timeout", origin="socket"),

@@ -3,6 +3,7 @@
 
     tests/corpus/run.py --record DIR            every program in every mode (an hour); the recordings stay in DIR
     tests/corpus/run.py --rejudge DIR           judges those recordings again and scores them: a few seconds
+    tests/corpus/run.py --score DIR             only the tables
     tests/corpus/run.py --only 'c/pool' --modes '30s-.*|check'
 """
 
@@ -36,6 +37,7 @@ def parse(words):
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="so many seeds from --seed on")
     parser.add_argument("--record", type=pathlib.Path, metavar="DIR", help="keep recordings and reports there")
     parser.add_argument("--rejudge", type=pathlib.Path, metavar="DIR", help="run nothing: judge what --record has kept")
+    parser.add_argument("--score", type=pathlib.Path, metavar="DIR", help="only score the reports that are there")
     parser.add_argument("--held-out", choices=("only", "exclude", "all"), default="all", help="the third that no fit has seen")
     parser.add_argument("--json", type=pathlib.Path, metavar="OUT")
     parser.add_argument("--strict", action="store_true", help="status 1 unless every leak is found and nothing else")
@@ -44,7 +46,7 @@ def parse(words):
     parser.add_argument("--build", type=pathlib.Path, default=os.environ.get("SOCKLEAK_CORPUS", REPOSITORY / "build/release/tests/corpus"),
                         help="where the compiled programs are")
     options = parser.parse_args(words)
-    options.modes = options.modes or (".*" if options.rejudge else DEFAULT_MODES)
+    options.modes = options.modes or (".*" if options.rejudge or options.score else DEFAULT_MODES)
     return options
 
 
@@ -134,11 +136,11 @@ def main(words):
         return list_programs(options.only)
     failed, began = [], time.monotonic()
     with tempfile.TemporaryDirectory(prefix="corpus-") as scratch:
-        directory = options.rejudge or options.record or pathlib.Path(scratch)
+        directory = options.rejudge or options.score or options.record or pathlib.Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)
         if options.rejudge:
             judge_again(directory, options.sockleak)
-        else:
+        elif not options.score:
             failed = run_all(jobs_of(options), options, directory)
         scores = scores_of(directory, options)
     print_tables(scores)

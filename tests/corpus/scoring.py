@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import statistics
 
 ACCUSED = ("leak", "inherited", "ownerless")
 
@@ -14,6 +15,7 @@ class Score:
     wrong: list  # findings that accuse who has done nothing
     findings: list  # (confidence, true) of everything that is a leak or a suspect
     best: float
+    counted: float  # the share of the leaked sockets that the right findings count
     complete: bool
 
 
@@ -65,11 +67,16 @@ def score(job, leaked, report, opened):
         outcome = "suspected" if right else "missed"
     return Score(job, leaked, outcome, [show(one) for one in wrong + suspects],
                  [(one["confidence"], true) for one, true in zip(judged, truths)],
-                 max((one["confidence"] for one in right), default=0.0), report["completeness"]["complete"])
+                 max((one["confidence"] for one in right), default=0.0),
+                 sum(one["leaked"] for one in right) / leaked if leaked else 0.0, report["completeness"]["complete"])
 
 
 def ratio(part, whole):
     return f"{part / whole:.2f}" if whole else "-"
+
+
+def median(shares):
+    return f"{statistics.median(shares):.2f}" if shares else "-"
 
 
 def mode_row(mode, scores):
@@ -80,11 +87,11 @@ def mode_row(mode, scores):
     got = found + (count["suspected"] if short else 0)
     leaks = found + count["suspected"] + count["missed"]
     return [mode, len(scores), leaks, sum(count[one] for one in ("alarm", "suspect", "clean")), ratio(found, found + alarms),
-            ratio(got, leaks), count["suspected"], count["missed"], alarms, count["suspect"], count["few"],
+            ratio(got, leaks), median([one.counted for one in scores if one.outcome == "found"]), count["suspected"], count["missed"], alarms, count["suspect"], count["few"],
             sum(not one.complete for one in scores)]
 
 
-HEAD = ["mode", "runs", "leaks", "innocent", "precision", "recall", "suspected", "missed", "false alarms", "innocent suspects",
+HEAD = ["mode", "runs", "leaks", "innocent", "precision", "recall", "counted", "suspected", "missed", "false alarms", "innocent suspects",
         "few", "incomplete"]
 
 
