@@ -79,6 +79,8 @@ struct {
 	__type(value, struct sl_unix_socket);
 } sl_unix __weak SEC(".maps");
 __u32 sl_unix_looks __weak = 0;
+/* A look that only marks what it finds: it writes nothing, so no full buffer interrupts its walk. */
+__u32 sl_unix_marks_only __weak = 0;
 
 /* Which descriptors are unix sockets, where close() can be seen only after the fact. The oldest give way: how they were
  * closed is then not known. */
