@@ -121,6 +121,15 @@ struct {
 	__type(value, __u8);
 } sl_listening __weak SEC(".maps");
 
+/* Tracked MPTCP listeners: address -> identity. What they listen with is a TCP socket of the kernel's own (a subflow). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u64);
+} sl_mptcp_listeners __weak SEC(".maps");
+
 /* The targets' listeners while adopting: (netns << 16 | port) -> cookie. Finds the connections that already wait in
  * their accept queues. */
 struct {

@@ -97,6 +97,7 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 
 			bpf_map_update_elem(&sl_listeners, &key, &cookie, BPF_ANY);
 			sl_note_listening(sk, SL_TCP_CLOSE, SL_TCP_LISTEN);
+			sl_note_mptcp(sk, SL_TCP_CLOSE, SL_TCP_LISTEN);
 		}
 	}
 	holder.header.size = sizeof(holder);
@@ -172,6 +173,8 @@ int sl_iter_tcp(struct bpf_iter__tcp *ctx)
 	if (!tcp)
 		return 0;
 	sk = (struct sock *)tcp;
+	if (sl_is_subflow(sk))
+		return 0;
 	sock = BPF_CORE_READ(sk, sk_socket);
 	if (sl_adopting && !sock && common->skc_state != SL_TCP_LISTEN && !(BPF_CORE_READ(sk, __sk_common.skc_flags) & 1)) {
 		/* in an accept queue: made before its listener was tracked, so it carries no copy */
