@@ -79,6 +79,8 @@ struct {
 	__type(value, struct sl_unix_socket);
 } sl_unix __weak SEC(".maps");
 __u32 sl_unix_looks __weak = 0;
+/* A look that only marks what it finds: it writes nothing, so no full buffer interrupts its walk. */
+__u32 sl_unix_marks_only __weak = 0;
 
 /* Which descriptors are unix sockets, where close() can be seen only after the fact. The oldest give way: how they were
  * closed is then not known. */
@@ -118,6 +120,15 @@ struct {
 	__type(key, __u64);
 	__type(value, __u8);
 } sl_listening __weak SEC(".maps");
+
+/* Tracked MPTCP listeners: address -> identity. What they listen with is a TCP socket of the kernel's own (a subflow). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u64);
+} sl_mptcp_listeners __weak SEC(".maps");
 
 /* The targets' listeners while adopting: (netns << 16 | port) -> cookie. Finds the connections that already wait in
  * their accept queues. */

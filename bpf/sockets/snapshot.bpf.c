@@ -63,26 +63,27 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	__u64 word = 0, *close_on_exec;
 	struct sl_target *target;
 	struct sl_socket *socket;
-	int adopt = 0, again = 0;
-	struct sock *sk;
+	struct sl_unix_socket *known = NULL;
+	int adopt = 0;
 	__u32 tgid;
+	struct sock *sk;
 
 	if (!task || !file)
 		return 0;
 	sk = sl_sock_of_file(file);
+	tgid = task->tgid;
 	if (!sk || !sl_is_watched_sock(sk))
 		return 0;
-	tgid = task->tgid;
 	if (sl_adopting) {
 		target = bpf_map_lookup_elem(&sl_targets, &tgid);
 		adopt = target && target->joined_ns >= sl_adopting_from;
 	}
 	if (sl_is_unix(sk)) {
-		holder.cookie = sl_unix_found(sk, adopt, &again);
-		if (!holder.cookie)
+		known = sl_unix_found(sk, adopt, &holder.cookie);
+		if (!known)
 			return 0;
-		if (!again)
-			sl_unix_write_names(ctx->meta->seq, sk, holder.cookie);
+		if (!sl_unix_again(known) && !sl_unix_write_names(ctx->meta->seq, sk, holder.cookie))
+			return 0;
 		if (sl_config.unix_calls & SL_UNIX_CLOSED)
 			sl_unix_note_held(task, ctx->fd, file, sk, holder.cookie);
 	} else {
@@ -96,6 +97,7 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 
 			bpf_map_update_elem(&sl_listeners, &key, &cookie, BPF_ANY);
 			sl_note_listening(sk, SL_TCP_CLOSE, SL_TCP_LISTEN);
+			sl_note_mptcp(sk, SL_TCP_CLOSE, SL_TCP_LISTEN);
 		}
 	}
 	holder.header.size = sizeof(holder);
@@ -116,25 +118,31 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	if (holder.tuple.protocol == 6)
 		sl_fill_bytes(&holder.rx_bytes, &holder.tx_bytes, sk);
 	bpf_probe_read_kernel_str(holder.comm, sizeof(holder.comm), BPF_CORE_READ(task, group_leader)->comm);
-	bpf_seq_write(ctx->meta->seq, &holder, sizeof(holder));
+	if (!bpf_seq_write(ctx->meta->seq, &holder, sizeof(holder)) && known)
+		sl_unix_mark(known);
 	return 0;
 }
 
-/* Every unix socket, also those that only a message in flight or a ring holds. Only the reader's network namespace. */
+/* Every unix socket, also those that only a message in flight or a ring holds. Only the reader's network namespace. Each
+ * is written once in a look, because user space walks again where a full buffer has interrupted a walk. */
 SEC("iter/unix")
 int sl_iter_unix(struct bpf_iter__unix *ctx)
 {
 	struct sock *sk = (struct sock *)ctx->unix_sk;
 	struct sl_snapshot_socket record = {};
-	int again = 0;
+	struct sl_unix_socket *known;
 
 	if (!sk)
 		return 0;
-	record.cookie = sl_unix_found(sk, 0, &again);
-	if (!record.cookie)
+	known = sl_unix_found(sk, 0, &record.cookie);
+	if (!known || sl_unix_again(known))
 		return 0;
-	if (!again)
-		sl_unix_write_names(ctx->meta->seq, sk, record.cookie);
+	if (sl_unix_marks_only) {
+		sl_unix_mark(known);
+		return 0;
+	}
+	if (!sl_unix_write_names(ctx->meta->seq, sk, record.cookie))
+		return 0;
 	record.header.size = sizeof(record);
 	record.header.type = SL_SNAPSHOT_SOCKET;
 	record.header.ktime_ns = bpf_ktime_get_ns();
@@ -142,7 +150,8 @@ int sl_iter_unix(struct bpf_iter__unix *ctx)
 	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	record.state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	sl_probe_tuple(&record.tuple, sk);
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	if (!bpf_seq_write(ctx->meta->seq, &record, sizeof(record)))
+		sl_unix_mark(known);
 	return 0;
 }
 
@@ -164,6 +173,8 @@ int sl_iter_tcp(struct bpf_iter__tcp *ctx)
 	if (!tcp)
 		return 0;
 	sk = (struct sock *)tcp;
+	if (sl_is_subflow(sk))
+		return 0;
 	sock = BPF_CORE_READ(sk, sk_socket);
 	if (sl_adopting && !sock && common->skc_state != SL_TCP_LISTEN && !(BPF_CORE_READ(sk, __sk_common.skc_flags) & 1)) {
 		/* in an accept queue: made before its listener was tracked, so it carries no copy */

@@ -50,6 +50,7 @@ static __always_inline int sl_state(struct sock *sk, int old_state, int new_stat
 	 * (inet_csk_clone_lock); its SYN_RECV -> ESTABLISHED has its own. SYN_SENT says nothing new. */
 	if (!sk)
 		return 0;
+	sl_note_mptcp(sk, old_state, new_state);
 	sl_note_listening(sk, old_state, new_state);
 	if (new_state == SL_TCP_SYN_RECV || new_state == SL_TCP_SYN_SENT)
 		return 0;
@@ -59,6 +60,11 @@ static __always_inline int sl_state(struct sock *sk, int old_state, int new_stat
 	cookie = sl_cookie(sk);
 	if (!cookie)
 		return 0;
+	if (sl_is_subflow(sk)) { /* the client speaks MPTCP, too: accept() will return another socket */
+		socket->cookie = cookie;
+		socket->released = 1;
+		return 0;
+	}
 	if (socket->cookie != cookie) { /* first sight of a child: the value is its listener's */
 		socket->listener_cookie = socket->cookie;
 		socket->cookie = cookie;

@@ -160,4 +160,57 @@ static __always_inline void sl_note_listening(struct sock *sk, int old_state, in
 }
 
 #endif
+
+struct mptcp_subflow_context___any {
+	struct sock *conn;
+} __attribute__((preserve_access_index));
+
+/* A TCP socket that belongs to an MPTCP one: the program has no descriptor for it. */
+static __always_inline int sl_is_subflow(const struct sock *sk)
+{
+	const struct tcp_sock *tcp = (const struct tcp_sock *)sk;
+
+	return bpf_core_field_exists(tcp->is_mptcp) && BPF_CORE_READ(sk, sk_protocol) == SL_IPPROTO_TCP &&
+	       BPF_CORE_READ(tcp, is_mptcp);
+}
+
+/* The identity of the tracked MPTCP listener behind a listening subflow, or behind a copy of one; 0 = none. */
+static __always_inline __u64 sl_listener_of_subflow(const struct sock *sk)
+{
+	struct mptcp_subflow_context___any *subflow = BPF_CORE_READ((const struct inet_connection_sock *)sk, icsk_ulp_data);
+	__u64 address = bpf_core_type_exists(*subflow) ? (__u64)BPF_CORE_READ(subflow, conn) : 0;
+	__u64 *identity = bpf_map_lookup_elem(&sl_mptcp_listeners, &address);
+
+	return identity && *identity == sl_probe_cookie((const struct sock *)address) ? *identity : 0;
+}
+
+static __always_inline void sl_note_mptcp_listener(struct sock *sk)
+{
+	__u64 address = sl_address(sk), identity = sl_cookie(sk);
+
+	if (bpf_map_update_elem(&sl_mptcp_listeners, &address, &identity, BPF_ANY))
+		sl_count(SL_COUNTER_STORAGE_FULL);
+}
+
+/* Who speaks plain TCP to an MPTCP listener gets a child of its subflow, and that is what accept() returns: it is tracked as if
+ * it were a copy of the MPTCP listener itself. At LISTEN -> SYN_RECV it still has the subflow's ties (inet_csk_clone_lock). */
+static __always_inline void sl_note_mptcp(struct sock *sk, int old_state, int new_state)
+{
+	struct sl_socket *child;
+	__u64 identity, address;
+
+	if (BPF_CORE_READ(sk, sk_protocol) == SL_IPPROTO_MPTCP) {
+		address = sl_address(sk);
+		if (new_state == SL_TCP_LISTEN && sl_find_socket(sk))
+			sl_note_mptcp_listener(sk);
+		else if (old_state == SL_TCP_LISTEN)
+			bpf_map_delete_elem(&sl_mptcp_listeners, &address);
+	} else if (old_state == SL_TCP_LISTEN && new_state == SL_TCP_SYN_RECV && sl_is_subflow(sk)) {
+		identity = sl_listener_of_subflow(sk);
+		child = identity ? sl_new_socket(sk) : NULL;
+		if (child)
+			child->cookie = identity;
+	}
+}
+
 #endif

@@ -38,7 +38,7 @@ static __always_inline __u64 sl_unix_begin(const struct sock *sk)
 		return 0;
 	fresh.born_ns = bpf_ktime_get_ns();
 	fresh.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	fresh.look = sl_unix_looks;
+	fresh.look = sl_unix_looks - 1;
 	if (bpf_map_update_elem(&sl_unix, &number, &fresh, BPF_ANY)) {
 		sl_count(SL_COUNTER_STORAGE_FULL);
 		return 0;
@@ -83,30 +83,38 @@ static __always_inline int sl_unix_names(struct sl_socket_named *out, const stru
 	return out->length || out->peer || out->peer_length;
 }
 
-/* An iterator has found it: its number if it is tracked, else 0. `adopt`: from now on it is. `again`: not for the first
- * time in this look. */
-static __always_inline __u64 sl_unix_found(const struct sock *sk, int adopt, int *again)
+/* An iterator has found it: what is kept of it if it is tracked, else NULL. `adopt`: from now on it is. */
+static __always_inline struct sl_unix_socket *sl_unix_found(const struct sock *sk, int adopt, __u64 *number)
 {
-	__u64 number = sl_unix_number(sk);
-	struct sl_unix_socket *socket = bpf_map_lookup_elem(&sl_unix, &number);
+	struct sl_unix_socket *socket;
 
-	if (!socket) {
-		*again = 0;
-		return adopt ? sl_unix_begin(sk) : 0;
-	}
-	*again = socket->look == sl_unix_looks;
-	socket->look = sl_unix_looks;
-	return number;
+	*number = sl_unix_number(sk);
+	socket = bpf_map_lookup_elem(&sl_unix, number);
+	if (!socket && adopt && sl_unix_begin(sk))
+		socket = bpf_map_lookup_elem(&sl_unix, number);
+	return socket;
 }
 
-/* Into an iterator's stream. */
-static __always_inline void sl_unix_write_names(struct seq_file *seq, const struct sock *sk, __u64 number)
+/* Not for the first time in this look. */
+static __always_inline int sl_unix_again(const struct sl_unix_socket *socket)
+{
+	return socket->look == sl_unix_looks;
+}
+
+/* Only after all that is to be told of it: what does not fit into the iterator's buffer any more is thrown away, and the
+ * socket comes again. */
+static __always_inline void sl_unix_mark(struct sl_unix_socket *socket)
+{
+	socket->look = sl_unix_looks;
+}
+
+/* Into an iterator's stream. False: there was no room. */
+static __always_inline int sl_unix_write_names(struct seq_file *seq, const struct sock *sk, __u64 number)
 {
 	__u32 zero = 0;
 	struct sl_socket_named *names = bpf_map_lookup_elem(&sl_names, &zero);
 
-	if (names && sl_unix_names(names, sk, number))
-		bpf_seq_write(seq, names, sizeof(*names));
+	return !names || !sl_unix_names(names, sk, number) || !bpf_seq_write(seq, names, sizeof(*names));
 }
 
 #endif

@@ -46,15 +46,27 @@ bool UnixLooks::due(KernelTime now) const { return needed() && now - begun_ >= k
 
 bool UnixLooks::look(const TargetTable& targets) {
   begin();
-  if (rows_of(bpf_map__fd(programs_->maps.sl_unix), 1).empty()) return false;
+  return !rows_of(bpf_map__fd(programs_->maps.sl_unix), 1).empty() && walk(targets);
+}
+
+bool UnixLooks::walk(const TargetTable& targets) const {
   const auto ignore = [](std::span<const std::byte>) {};
   const KernelTables& tables = programs_.tables();
-  return tables.lists_unix() ? tables.read_unix(targets.other_namespaces(), ignore) : tables.read_holders(ignore);
+  if (!tables.lists_unix()) return tables.read_holders(ignore);
+  programs_->bss->sl_unix_marks_only = 1;
+  const bool whole = tables.read_unix(targets.other_namespaces(), ignore);
+  programs_->bss->sl_unix_marks_only = 0;
+  return whole;
 }
 
 void UnixLooks::tell_gone(const TargetTable& targets, RecordSink& sink) const {
   if (!needed()) return;
-  for (const std::uint64_t number : gone(targets.namespaces())) {
+  const std::set<NetnsId> walked = targets.namespaces();
+  // One walk is not believed: bind() moves a socket to another hash bucket, maybe to one that was walked along already.
+  if (missing(walked).empty() || !walk(targets)) return;
+  for (const std::uint64_t number : missing(walked)) {
+    // Whoever deletes it tells of it.
+    if (bpf_map_delete_elem(bpf_map__fd(programs_->maps.sl_unix), &number) != 0) continue;
     auto record = mark<sl_socket_closed>(SL_SOCKET_CLOSED, now());
     record.cookie = number;
     record.how = SL_CLOSE_UNSEEN;
@@ -62,17 +74,15 @@ void UnixLooks::tell_gone(const TargetTable& targets, RecordSink& sink) const {
   }
 }
 
-std::vector<std::uint64_t> UnixLooks::gone(const std::set<NetnsId>& walked) const {
-  std::vector<std::uint64_t> gone;
-  const int map = bpf_map__fd(programs_->maps.sl_unix);
+std::vector<std::uint64_t> UnixLooks::missing(const std::set<NetnsId>& walked) const {
+  std::vector<std::uint64_t> missing;
   const std::uint32_t look = programs_->bss->sl_unix_looks;
-  for (const auto& [number, socket] : rows_of(map, SIZE_MAX)) {
+  for (const auto& [number, socket] : rows_of(bpf_map__fd(programs_->maps.sl_unix), SIZE_MAX)) {
     if (socket.look == look || socket.born_ns >= begun_.ns) continue;
     if (programs_.tables().lists_unix() && !walked.contains(NetnsId{socket.netns})) continue;  // not looked at
-    // Whoever deletes it tells of it.
-    if (bpf_map_delete_elem(map, &number) == 0) gone.push_back(number);
+    missing.push_back(number);
   }
-  return gone;
+  return missing;
 }
 
 }  // namespace sockleak

@@ -23,13 +23,14 @@ class UnixLooks {
   [[nodiscard]] bool due(KernelTime now) const;
   /// Takes one, if there are sockets to be found. False: it saw nothing, or not all.
   [[nodiscard]] bool look(const TargetTable& targets);
-  /// Closes of the sockets that were there before the last look began and that it did not find, with no word on how. What
-  /// the rings hold must have been delivered.
+  /// Closes of the sockets that were there before the last look began and that neither it nor another walk finds, with no
+  /// word on how. What the rings hold must have been delivered.
   void tell_gone(const TargetTable& targets, RecordSink& sink) const;
 
  private:
   [[nodiscard]] bool needed() const;
-  [[nodiscard]] std::vector<std::uint64_t> gone(const std::set<NetnsId>& walked) const;
+  bool walk(const TargetTable& targets) const;
+  [[nodiscard]] std::vector<std::uint64_t> missing(const std::set<NetnsId>& walked) const;
 
   const Programs& programs_;
   KernelTime begun_;
