@@ -36,6 +36,12 @@
 #define SL_UNIX_MADE 1
 #define SL_UNIX_CLOSED 2
 
+/* sl_config.wakers: what wakes those that wait on a socket, by kind: epoll, poll() and select(), io_uring, a thread. */
+#define SL_WAKERS_OF_POLL 1
+#define SL_WAKERS_OF_RING 2
+#define SL_WAKERS_OF_THREAD 5
+#define SL_WAKERS 9
+
 struct sl_config {
 	__u32 follow_children; /* 1 = a target's children become targets */
 	__u32 copy_stacks; /* 0 = never ship user stack bytes (--no-snapshot) */
@@ -47,8 +53,9 @@ struct sl_config {
 	__u32 types;
 	__u64 cgroup_id;
 	__u32 unix_calls;
-	__u32 padding;
+	__u32 tick_ns; /* how long a jiffy is */
 	__u64 secret; /* keeps kernel addresses out of what is told */
+	__u64 wakers[SL_WAKERS]; /* addresses of functions; 0 = not known */
 };
 
 #endif

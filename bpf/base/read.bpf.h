@@ -12,18 +12,25 @@
 #define SL_AF_INET 2
 #define SL_AF_INET6 10
 #define SL_IPPROTO_TCP 6
+#define SL_IPPROTO_UDP 17
 #define SL_IPPROTO_MPTCP 262
 #define SL_PF_EXITING 0x00000004
 #define SL_PF_IO_WORKER 0x00000010
 #define SL_PF_KTHREAD 0x00200000
 #define SL_SOCK_DEAD 0 /* bit in sk_flags, enum sock_flags */
+#define SL_SOCK_DONE 1 /* the same: tcp_fin() was here */
 
 #define SL_TCP_ESTABLISHED 1
 #define SL_TCP_SYN_SENT 2
 #define SL_TCP_SYN_RECV 3
+#define SL_TCP_FIN_WAIT1 4
+#define SL_TCP_FIN_WAIT2 5
 #define SL_TCP_TIME_WAIT 6
 #define SL_TCP_CLOSE 7
+#define SL_TCP_CLOSE_WAIT 8
+#define SL_TCP_LAST_ACK 9
 #define SL_TCP_LISTEN 10
+#define SL_TCP_CLOSING 11
 #define SL_TCP_NEW_SYN_RECV 12
 
 /* Kernels from 5.11 (bpf_get_current_task_btf) let programs follow typed pointers with plain loads, a nanosecond each

@@ -3,7 +3,9 @@
  * iterator files; each read restarts at the beginning. */
 #include "base/read.bpf.h"
 #include "processes/filter.bpf.h"
+#include "sockets/facts.bpf.h"
 #include "sockets/tracked.bpf.h"
+#include "sockets/wait_queue.bpf.h"
 #include "unix/unix_calls.bpf.h"
 
 /* `adopt`: a target holds it; if nothing has told of it, it becomes ours now. */
@@ -52,6 +54,25 @@ static __always_inline void sl_fill_bytes(__u64 *rx_bytes, __u64 *tx_bytes, cons
 
 	*rx_bytes = BPF_CORE_READ(tcp, bytes_received);
 	*tx_bytes = BPF_CORE_READ(tcp, bytes_sent);
+}
+
+/* Of a socket that the iterator or bpf_sock_from_file() has given; the basic build's are bare numbers. */
+static __always_inline void sl_look_tuple(struct sl_tuple *tuple, const struct sock *sk)
+{
+#ifdef SL_PROBE_READS
+	sl_probe_tuple(tuple, sk);
+#else
+	if (sk->__sk_common.skc_family == SL_AF_UNIX)
+		sl_probe_tuple(tuple, sk);
+	else
+		sl_fill_tuple(tuple, sk);
+#endif
+}
+
+static __always_inline void sl_look_facts(struct sl_facts *facts, struct sock *sk, __u64 now_ns)
+{
+	sl_typed_facts(facts, sk, now_ns);
+	facts->waiter = sl_waiter(sk);
 }
 
 SEC("iter/task_file")
@@ -114,7 +135,8 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	close_on_exec = (__u64 *)BPF_CORE_READ(task, files, fdt, close_on_exec);
 	bpf_probe_read_kernel(&word, sizeof(word), close_on_exec + ctx->fd / 64);
 	holder.close_on_exec = (word >> (ctx->fd % 64)) & 1;
-	sl_probe_tuple(&holder.tuple, sk);
+	sl_look_tuple(&holder.tuple, sk);
+	sl_look_facts(&holder.facts, sk, holder.header.ktime_ns);
 	if (holder.tuple.protocol == 6)
 		sl_fill_bytes(&holder.rx_bytes, &holder.tx_bytes, sk);
 	bpf_probe_read_kernel_str(holder.comm, sizeof(holder.comm), BPF_CORE_READ(task, group_leader)->comm);
@@ -150,6 +172,7 @@ int sl_iter_unix(struct bpf_iter__unix *ctx)
 	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	record.state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	sl_probe_tuple(&record.tuple, sk);
+	sl_look_facts(&record.facts, sk, record.header.ktime_ns);
 	if (!bpf_seq_write(ctx->meta->seq, &record, sizeof(record)))
 		sl_unix_mark(known);
 	return 0;
@@ -195,7 +218,8 @@ int sl_iter_tcp(struct bpf_iter__tcp *ctx)
 	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	record.state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	record.dead = BPF_CORE_READ(sk, __sk_common.skc_flags) & 1;
-	sl_probe_tuple(&record.tuple, sk);
+	sl_look_tuple(&record.tuple, sk);
+	sl_look_facts(&record.facts, sk, record.header.ktime_ns);
 	sl_fill_bytes(&record.rx_bytes, &record.tx_bytes, sk);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;

@@ -33,7 +33,7 @@ int sl_sock_release(struct bpf_sock *ctx)
 	if (!socket || socket->released)
 		return 1;
 	socket->released = 1;
-	sl_closed(sl_context_cookie(ctx), ctx->state);
+	sl_closed(sl_context_cookie(ctx), ctx->state, (struct sock *)sl_address(ctx), 0);
 	if (ctx->protocol != SL_IPPROTO_TCP)
 		sl_forget_socket(ctx); /* the others have no tcp_destroy_sock */
 	return 1;

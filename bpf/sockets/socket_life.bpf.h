@@ -8,6 +8,7 @@
 #include "base/read.bpf.h"
 #include "processes/filter.bpf.h"
 #include "runtimes/go.bpf.h"
+#include "sockets/facts.bpf.h"
 #include "sockets/touch.bpf.h"
 #include "sockets/tracked.bpf.h"
 #include "stacks/stack.bpf.h"
@@ -40,7 +41,9 @@ static __always_inline void sl_created(struct sl_target *target, __u64 cookie, _
 	sl_tell_goroutine(cookie, target->asid);
 }
 
-static __always_inline void sl_tell_closed(__u64 cookie, __u32 state, __u8 how, __u64 stack, __u32 end)
+/* `sk`: where its facts are read, NULL = nowhere any more; `typed`: the verifier knows it. */
+static __always_inline void sl_tell_closed(__u64 cookie, __u32 state, __u8 how, __u64 stack, __u32 end, struct sock *sk,
+					   int typed)
 {
 	struct sl_socket_closed *event;
 
@@ -57,11 +60,15 @@ static __always_inline void sl_tell_closed(__u64 cookie, __u32 state, __u8 how, 
 	__builtin_memset(event->padding, 0, sizeof(event->padding));
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	__builtin_memset(&event->facts, 0, sizeof(event->facts));
+	if (sk && typed)
+		sl_typed_facts(&event->facts, sk, event->header.ktime_ns);
+	else if (sk)
+		sl_probe_facts(&event->facts, sk, event->header.ktime_ns);
 	sl_submit(event);
 }
 
 /* The last reference to the file is gone; runs in whoever dropped it. */
-static __always_inline void sl_closed(__u64 cookie, __u32 state)
+static __always_inline void sl_closed(__u64 cookie, __u32 state, struct sock *sk, int typed)
 {
 	struct task_struct *task = sl_task();
 	struct sl_target *target;
@@ -87,7 +94,7 @@ static __always_inline void sl_closed(__u64 cookie, __u32 state)
 		if (target)
 			stack = sl_user_stack(target->asid, &end);
 	}
-	sl_tell_closed(cookie, state, how, stack, end);
+	sl_tell_closed(cookie, state, how, stack, end, sk, typed);
 }
 
 /* `cookie`: 0 = nobody has asked for it, or a unix socket. `fd`: -1 = none, as in a slot of a ring, or not known yet. */

@@ -84,7 +84,7 @@ int BPF_PROG(sl_inet_release, struct socket *sock)
 	if (!socket || socket->released)
 		return 0;
 	socket->released = 1;
-	sl_closed(sl_cookie(sk), sk->__sk_common.skc_state);
+	sl_closed(sl_cookie(sk), sk->__sk_common.skc_state, sk, 1);
 	if (sk->sk_protocol != SL_IPPROTO_TCP)
 		sl_forget_socket(sk); /* the others have no tcp_destroy_sock */
 	return 0;

@@ -204,7 +204,7 @@ __weak __noinline int sl_unix_leave_fd(__u32 fd)
 	socket->descriptors++;
 	if (socket->descriptors == sl_file_references(file)) {
 		sl_unix_tell_names(number, sk);
-		sl_tell_closed(number, BPF_CORE_READ(sk, __sk_common.skc_state), SL_CLOSE_EXIT, 0, 0);
+		sl_tell_closed(number, BPF_CORE_READ(sk, __sk_common.skc_state), SL_CLOSE_EXIT, 0, 0, sk, 0);
 		bpf_map_delete_elem(&sl_unix, &number);
 	}
 	return 0;

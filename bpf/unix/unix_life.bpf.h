@@ -31,11 +31,12 @@ static __always_inline void sl_unix_tell_names(__u64 number, const struct sock *
 		bpf_ringbuf_discard(names, BPF_RB_NO_WAKEUP);
 }
 
-static __always_inline void sl_unix_closed(__u64 number, const struct sock *sk, __u32 state)
+/* `state`: 0 = it is gone already. */
+static __always_inline void sl_unix_closed(__u64 number, struct sock *sk, __u32 state)
 {
 	if (SL_LOAD(sl_task(), flags) & SL_PF_EXITING)
 		sl_unix_tell_names(number, sk);
-	sl_closed(number, state);
+	sl_closed(number, state, state ? sk : NULL, 0);
 	bpf_map_delete_elem(&sl_unix, &number);
 }
 

@@ -119,7 +119,8 @@
     MEMBER(sl_config, follow_children) MEMBER(sl_config, copy_stacks) MEMBER(sl_config, cpus)                 \
     MEMBER(sl_config, event_ring_bytes) MEMBER(sl_config, scope) MEMBER(sl_config, own_tgid)                  \
     MEMBER(sl_config, cgroup_level) MEMBER(sl_config, types) MEMBER(sl_config, cgroup_id)                     \
-    MEMBER(sl_config, unix_calls) MEMBER(sl_config, padding) MEMBER(sl_config, secret)                        \
+    MEMBER(sl_config, unix_calls) MEMBER(sl_config, tick_ns) MEMBER(sl_config, secret)                        \
+    MEMBER(sl_config, wakers)                                                                                 \
   STRUCT(sl_go)                                                                                               \
     MEMBER(sl_go, g_from_fs) MEMBER(sl_go, g_m) MEMBER(sl_go, m_curg) MEMBER(sl_go, goid)                     \
     MEMBER(sl_go, gopc) MEMBER(sl_go, has_parent) MEMBER(sl_go, padding)                                      \

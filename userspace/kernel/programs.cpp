@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "kernel/cgroup_root.hpp"
 #include "kernel/watched_types.hpp"
+#include "process/wakers.hpp"
 #include "sockleak_bpf_basic.skel.h"
 
 namespace sockleak {
@@ -86,6 +87,8 @@ Result<void> Programs::load(const Settings& settings) {
   config.types = settings.types;
   if (::getrandom(&config.secret, sizeof(config.secret), GRND_NONBLOCK) < 0) config.secret = ::getpid();
   config.cgroup_level = settings.scope.level;
+  config.tick_ns = tick_ns();
+  find_wakers(config.wakers);
   for (const Hook& hook : hooks_) {
     if (of_unix(hook) && sees_calls(hook)) {
       config.unix_calls |= std::strcmp(hook.need, "unix-create") == 0 ? SL_UNIX_MADE : SL_UNIX_CLOSED;
