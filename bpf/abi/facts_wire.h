@@ -12,8 +12,8 @@
 #define SL_FACTS_KNOWN 1 /* the others mean something */
 #define SL_FACTS_ATTEMPTED 2 /* TCP: a connection was once begun */
 #define SL_FACTS_WINDOW_CLOSED 4 /* TCP: the peer has no room */
-#define SL_FACTS_END_CAME 8 /* TCP: the peer's FIN is here */
-#define SL_FACTS_END_READ 16 /* ... and was read */
+#define SL_FACTS_END_CAME 8 /* the peer's FIN is here (unix: the peer has gone), or the connection has failed */
+#define SL_FACTS_END_READ 16 /* TCP: ... and the program has been told */
 
 /* sl_facts.waiter: what sleeps in the socket's wait queue; of several the one with the highest number. */
 #define SL_WAITER_UNKNOWN 0

@@ -24,6 +24,10 @@
 #define SL_FACT_BOUND 0x40 /* and the bucket was made by bind() or listen(): nobody's connect() may share the port */
 #define SL_FACT_MINI 0x80 /* TIME_WAIT or NEW_SYN_RECV: no full socket */
 
+/* sl_scan_socket.marks */
+#define SL_MARK_TIMESTAMPS 0x01 /* TIME_WAIT: the peer sent TCP timestamps, so the entry can be reused */
+#define SL_MARK_AWAITED 0x02 /* somebody waits for what happens to it, through epoll or asleep */
+
 #define SL_SCAN_WAITERS 4 /* tasks that sleep on one socket; more than one is rare */
 
 /* Every record. */
@@ -58,9 +62,11 @@ struct sl_scan_socket {
 	__u8 state;
 	__u8 substate; /* TIME_WAIT: FIN_WAIT2 if that is what it stands for */
 	__u8 facts;
-	__u8 timestamps; /* TIME_WAIT: the peer sent TCP timestamps, so the entry can be reused */
+	__u8 marks; /* SL_MARK_* */
 	struct sl_tuple tuple;
 	__u32 interface; /* it is bound to; 0 = none */
+	__u8 waiter; /* SL_WAITER_* */
+	__u8 padding[7];
 };
 
 struct sl_scan_holder {
@@ -77,7 +83,7 @@ struct sl_scan_holder {
 	__u8 via; /* SL_VIA_* */
 	__u8 close_on_exec;
 	__u8 leader_ended; /* the thread group's leader is a zombie */
-	__u8 padding;
+	__u8 family; /* of the socket; 0 = an internet family */
 	char comm[SL_COMM_LEN];
 };
 
@@ -94,12 +100,13 @@ struct sl_scan_task {
 	__u32 most_descriptors; /* the table's size */
 	__u8 exiting; /* PF_EXITING */
 	__u8 ended; /* zombie or dead: its files are closed */
-	__u8 padding[2];
+	__u8 executed; /* a program, since it was forked */
+	__u8 padding;
 	char comm[SL_COMM_LEN];
 };
 
 SL_ASSERT_SIZE(sl_scan_header, 8);
-SL_ASSERT_SIZE(sl_scan_socket, 200);
+SL_ASSERT_SIZE(sl_scan_socket, 208);
 SL_ASSERT_SIZE(sl_scan_holder, 88);
 SL_ASSERT_SIZE(sl_scan_task, 88);
 

@@ -13,7 +13,8 @@ struct sl_unix_socket {
 	__u32 look; /* the last look at the kernel's tables (sl_unix_looks) that found it */
 	__u32 leaving; /* an ending process, and how many descriptors it has on the socket */
 	__u32 descriptors;
+	struct sl_uses uses;
 };
-SL_ASSERT_SIZE(sl_unix_socket, 24);
+SL_ASSERT_SIZE(sl_unix_socket, 64);
 
 #endif

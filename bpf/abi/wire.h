@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define SL_WIRE_VERSION 7
+#define SL_WIRE_VERSION 8
 #define SL_COMM_LEN 16
 #define SL_MAX_FRAMES 127
 #define SL_MAX_ANCESTORS 10
@@ -46,6 +46,7 @@
 #define SL_COMMAND_ENDED 103
 #define SL_SNAPSHOT_CAUSE 104
 #define SL_SNAPSHOT_LIMIT 105
+#define SL_SNAPSHOT_THREAD 106
 
 /* How the last reference to a socket went away (sl_socket_closed.how). */
 #define SL_CLOSE_CALL 1 /* close(2) and friends by a living task */
@@ -377,6 +378,12 @@ struct sl_snapshot_limit {
 	__u64 used;
 	__u64 limit;
 	char comm[SL_COMM_LEN];
+};
+
+/* User space, after a snapshot: a thread (header.tgid, tid) that made a socket which is still open; header.flags. */
+#define SL_THREAD_LIVES 1
+struct sl_snapshot_thread {
+	struct sl_header header;
 };
 
 /* User space: the session began (hooks attached), or the command it started ended. */

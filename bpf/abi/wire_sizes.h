@@ -39,6 +39,7 @@ SL_ASSERT_SIZE(sl_snapshot_holder, 224);
 SL_ASSERT_SIZE(sl_snapshot_mark, 40);
 SL_ASSERT_SIZE(sl_snapshot_cause, 272);
 SL_ASSERT_SIZE(sl_snapshot_limit, 64);
+SL_ASSERT_SIZE(sl_snapshot_thread, 32);
 SL_ASSERT_SIZE(sl_session_mark, 40);
 
 #endif

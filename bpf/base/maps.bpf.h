@@ -52,6 +52,7 @@ struct sl_socket {
 	__u64 listener_cookie;
 	__u8 released; /* closed by its owner: what TCP does afterwards is the kernel's business */
 	__u8 reserved[7];
+	struct sl_uses uses;
 };
 #ifdef SL_SOCKET_HASH
 /* By the address of struct sock. Preallocated, because these programs run where memory may not be asked for. */
@@ -81,6 +82,24 @@ struct {
 __u32 sl_unix_looks __weak = 0;
 /* A look that only marks what it finds: it writes nothing, so no full buffer interrupts its walk. */
 __u32 sl_unix_marks_only __weak = 0;
+
+/* Sockets of families that are not followed and that targets hold: address -> family. User space empties it before a look. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} sl_others __weak SEC(".maps");
+
+/* How many of each family were left to the end of their process. */
+#define SL_FAMILIES 64 /* AF_MAX is 46 */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SL_FAMILIES);
+	__type(key, __u32);
+	__type(value, __u64);
+} sl_others_left __weak SEC(".maps");
 
 /* Which descriptors are unix sockets, where close() can be seen only after the fact. The oldest give way: how they were
  * closed is then not known. */
@@ -155,11 +174,11 @@ struct {
 	__type(value, __u32);
 } sl_seen __weak SEC(".maps");
 
-/* Events are ~100 bytes, three per socket: at 100 k sockets/s a drain every 100 ms needs 3 MB,
+/* Events are ~150 bytes, three per socket: at 100 k sockets/s a drain every 100 ms needs 5 MB,
  * and user space is woken when half of it is used. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 * 1024 * 1024);
+	__uint(max_entries, 16 * 1024 * 1024);
 } sl_events __weak SEC(".maps");
 
 /* Stacks apart from events, so that a cold start cannot push events out. A copy is 3 KB typically: room for
@@ -179,6 +198,10 @@ struct {
 
 /* Of which sockets the last read or write is noted: SL_TOUCHES_*. */
 __u32 sl_touch_mode __weak = SL_TOUCHES_OF_NONE;
+
+/* Since when uses are counted; 0 = they are not. Before 6.6 only those of IPv4 sockets are seen. */
+__u64 sl_uses_from __weak = 0;
+__u32 sl_uses_of_ipv4 __weak = 0;
 
 /* By cookie; an entry says that the socket is of interest. The oldest give way. */
 struct {

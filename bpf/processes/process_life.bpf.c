@@ -89,8 +89,7 @@ int BPF_PROG(sl_sched_process_exit, struct task_struct *task)
 		target->start_ns = task->group_leader->start_boottime;
 	if (task->signal->live.counter != 0)
 		return 0;
-	if (sl_config.unix_calls & SL_UNIX_CLOSED)
-		sl_unix_leave(target);
+	sl_leave(target);
 	event = sl_reserve(sizeof(*event));
 	if (!event)
 		return 0;

@@ -61,7 +61,8 @@ int sl_scan_tcp(struct bpf_iter__tcp *ctx)
 
 			record.substate = ending->tw_sk.tw_substate;
 			record.timer = (__u32)(ending->tw_sk.tw_timer.expires - bpf_jiffies64());
-			record.timestamps = ending->tw_ts_recent_stamp != 0;
+			if (ending->tw_ts_recent_stamp)
+				record.marks = SL_MARK_TIMESTAMPS;
 			if (bucket) {
 				record.facts |= SL_FACT_BUCKET;
 				if (bucket->fastreuse >= 0 || bucket->fastreuseport >= 0)
@@ -83,6 +84,16 @@ int sl_scan_tcp(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
+/* Memory is given back in batches: some is still charged to an empty queue (udp_rmem_release()). */
+static __always_inline __u32 sl_datagrams(struct udp_sock *udp)
+{
+	__u32 charged = BPF_CORE_READ(udp, inet.sk.sk_backlog.rmem_alloc.counter), kept = 0;
+
+	if (bpf_core_field_exists(((struct udp_sock *)0)->forward_deficit))
+		kept = BPF_CORE_READ(udp, forward_deficit);
+	return charged > kept ? charged - kept : 0;
+}
+
 SEC("iter/udp")
 int sl_scan_udp(struct bpf_iter__udp *ctx)
 {
@@ -94,6 +105,7 @@ int sl_scan_udp(struct bpf_iter__udp *ctx)
 	bpf_get_socket_cookie(sk);
 	sl_typed_fill_common(&record, sk);
 	sl_typed_fill_file(&record, sk);
+	record.receive_queue = sl_datagrams((struct udp_sock *)sk);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }
@@ -123,8 +135,7 @@ int sl_scan_files(struct bpf_iter__task_file *ctx)
 	if (!sk)
 		return 0;
 	family = sk->__sk_common.skc_family;
-	if (family != SL_AF_INET && family != SL_AF_INET6 && family != SL_AF_UNIX)
-		return 0;
+	holder.family = family == SL_AF_INET || family == SL_AF_INET6 ? 0 : family;
 	holder.header.size = sizeof(holder);
 	holder.header.type = SL_SCAN_HOLDER;
 	holder.socket = (__u64)sk;
@@ -145,7 +156,7 @@ int sl_scan_files(struct bpf_iter__task_file *ctx)
 	holder.close_on_exec = (word >> (ctx->fd % 64)) & 1;
 	/* What no table lists is described here: closed, unbound and raw sockets, and unvisited namespaces. */
 	netns = sk->__sk_common.skc_net.net->ns.inum;
-	if (family != SL_AF_UNIX &&
+	if (!holder.family &&
 	    (sk->__sk_common.skc_state == SL_TCP_CLOSE || sk->sk_protocol != SL_IPPROTO_TCP ||
 	     !bpf_map_lookup_elem(&sl_walked_netns, &netns))) {
 		struct sl_scan_socket record = {};
@@ -294,6 +305,7 @@ int sl_scan_tasks(struct bpf_iter__task *ctx)
 	record.tid = task->pid;
 	record.exiting = (task->flags & SL_PF_EXITING) != 0;
 	record.ended = (task->exit_state & SL_EXIT_STATES) != 0;
+	record.executed = task->self_exec_id != task->parent_exec_id;
 	record.descriptor_limit = BPF_CORE_READ(task, signal, rlim[SL_RLIMIT_NOFILE].rlim_cur);
 	record.next_descriptor = BPF_CORE_READ(task, files, next_fd);
 	record.start_ns = task->group_leader->start_boottime;

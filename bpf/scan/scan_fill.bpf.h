@@ -80,6 +80,7 @@ static __always_inline void SL_NAME(fill_file)(struct sl_scan_socket *out, const
 	struct file *file;
 	int i, n = 0;
 
+	out->waiter = SL_WAITER_NOBODY;
 	if (!sock)
 		return;
 	out->facts |= SL_FACT_HAS_SOCKET;
@@ -99,6 +100,8 @@ static __always_inline void SL_NAME(fill_file)(struct sl_scan_socket *out, const
 	at = SL_READ(wq, wait.head.next);
 	if (!at || at == head)
 		return;
+	out->waiter = sl_waiter_in((struct socket_wq *)sl_number(wq));
+	out->marks |= SL_MARK_AWAITED;
 	for (i = 0; i < SL_SCAN_WAITERS; i++) {
 		__u64 waiter = sl_waiter_at(sl_number(head), sl_number(file), i);
 

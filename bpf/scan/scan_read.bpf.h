@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "abi/config.h"
 #include "abi/scan_wire.h"
 
 #define SL_AF_UNIX 1
@@ -31,6 +32,7 @@
 const volatile __u32 sl_self = 0;
 const volatile __s32 sl_self_socket = -1;
 const volatile __s32 sl_self_ring = -1;
+const volatile __u64 sl_wakers[SL_WAKERS] = {}; /* as in sl_config */
 __u64 sl_socket_operations = 0;
 __u64 sl_ring_operations = 0;
 
@@ -68,6 +70,9 @@ struct io_kiocb___task {
 } __attribute__((preserve_access_index));
 #include "base/file_references.bpf.h"
 #include "io_uring/ring_slots.bpf.h"
+
+#define SL_WAKER(i) sl_wakers[i]
+#include "sockets/wait_queue.bpf.h"
 
 static __always_inline __u8 sl_protocol(__u32 protocol)
 {

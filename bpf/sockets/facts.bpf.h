@@ -6,6 +6,8 @@
 
 #include "base/read.bpf.h"
 
+#define SL_RCV_SHUTDOWN 1 /* include/net/sock.h */
+
 /* As struct tcp_sock has it. Stamps are the low half of jiffies. */
 struct sl_tcp_use {
 	__u64 bytes_sent;
@@ -18,6 +20,7 @@ struct sl_tcp_use {
 	__u32 write_seq;
 	__u32 snd_una;
 	__u32 snd_wnd;
+	__u32 error; /* one that nobody has been told of */
 	__u8 state;
 	__u8 end_came;
 };
@@ -34,6 +37,7 @@ struct sl_tcp_use {
 		(use)->write_seq = READ(tcp, write_seq);                                             \
 		(use)->snd_una = READ(tcp, snd_una);                                                 \
 		(use)->snd_wnd = READ(tcp, snd_wnd);                                                 \
+		(use)->error = READ(tcp, inet_conn.icsk_inet.sk.sk_err);                             \
 		(use)->state = READ(tcp, inet_conn.icsk_inet.sk.__sk_common.skc_state);              \
 		(use)->end_came = (READ(tcp, inet_conn.icsk_inet.sk.__sk_common.skc_flags) >> SL_SOCK_DONE) & 1; \
 	} while (0)
@@ -81,6 +85,9 @@ static __always_inline void sl_tell_tcp_use(struct sl_facts *facts, const struct
 		else
 			facts->flags |= SL_FACTS_END_READ;
 	}
+	/* Refused, reset or timed out: sk_err stays until a call has returned it. */
+	if (state == SL_TCP_CLOSE && use->write_seq && !use->end_came)
+		facts->flags |= use->error ? SL_FACTS_END_CAME : SL_FACTS_END_CAME | SL_FACTS_END_READ;
 	if (!sl_is_connected(state))
 		return;
 	facts->unacknowledged = use->write_seq - use->snd_una;
@@ -137,6 +144,10 @@ static __always_inline void sl_probe_facts(struct sl_facts *facts, const struct 
 	facts->flags = SL_FACTS_KNOWN;
 	if (family == SL_AF_UNIX) {
 		facts->unread = sl_unix_queued(sk);
+		/* Its peer is gone, or will not send any more. Nothing tells whether the program knows. */
+		if (BPF_CORE_READ(sk, __sk_common.skc_state) == SL_TCP_ESTABLISHED &&
+		    (BPF_CORE_READ(sk, sk_shutdown) & SL_RCV_SHUTDOWN))
+			facts->flags |= SL_FACTS_END_CAME;
 	} else if (BPF_CORE_READ(sk, sk_protocol) == SL_IPPROTO_TCP) {
 		SL_FILL_TCP_USE(&use, tcp, BPF_CORE_READ);
 		sl_tell_tcp_use(facts, &use, now_ns);

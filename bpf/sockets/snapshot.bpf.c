@@ -4,9 +4,13 @@
 #include "base/read.bpf.h"
 #include "processes/filter.bpf.h"
 #include "sockets/facts.bpf.h"
+#include "sockets/other_families.bpf.h"
 #include "sockets/tracked.bpf.h"
-#include "sockets/wait_queue.bpf.h"
+#include "sockets/uses.bpf.h"
 #include "unix/unix_calls.bpf.h"
+
+#define SL_WAKER(i) sl_config.wakers[i]
+#include "sockets/wait_queue.bpf.h"
 
 /* `adopt`: a target holds it; if nothing has told of it, it becomes ours now. */
 static __always_inline struct sl_socket *sl_tracked(struct sock *sk, int adopt)
@@ -26,6 +30,7 @@ static __always_inline struct sl_socket *sl_tracked(struct sock *sk, int adopt)
 	if (socket->cookie != cookie) {
 		socket->listener_cookie = socket->cookie;
 		socket->cookie = cookie;
+		sl_begin_uses(&socket->uses);
 	}
 	return socket;
 }
@@ -69,10 +74,12 @@ static __always_inline void sl_look_tuple(struct sl_tuple *tuple, const struct s
 #endif
 }
 
-static __always_inline void sl_look_facts(struct sl_facts *facts, struct sock *sk, __u64 now_ns)
+static __always_inline void sl_look_facts(struct sl_facts *facts, struct sock *sk, __u64 now_ns, const struct sl_uses *uses)
 {
 	sl_typed_facts(facts, sk, now_ns);
-	facts->waiter = sl_waiter(sk);
+	facts->waiter = sl_waiter_in(SL_LOAD(sk, sk_wq));
+	if (uses)
+		sl_tell_uses(&facts->uses, uses, BPF_CORE_READ(sk, __sk_common.skc_family));
 }
 
 SEC("iter/task_file")
@@ -85,14 +92,18 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	struct sl_target *target;
 	struct sl_socket *socket;
 	struct sl_unix_socket *known = NULL;
+	const struct sl_uses *uses = NULL;
 	int adopt = 0;
-	__u32 tgid;
+	__u32 tgid, family;
 	struct sock *sk;
 
 	if (!task || !file)
 		return 0;
 	sk = sl_sock_of_file(file);
 	tgid = task->tgid;
+	family = sk ? sl_other_family(sk) : 0;
+	if (family)
+		sl_note_other(sk, family, tgid);
 	if (!sk || !sl_is_watched_sock(sk))
 		return 0;
 	if (sl_adopting) {
@@ -103,6 +114,7 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 		known = sl_unix_found(sk, adopt, &holder.cookie);
 		if (!known)
 			return 0;
+		uses = &known->uses;
 		if (!sl_unix_again(known) && !sl_unix_write_names(ctx->meta->seq, sk, holder.cookie))
 			return 0;
 		if (sl_config.unix_calls & SL_UNIX_CLOSED)
@@ -111,6 +123,7 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 		socket = sl_tracked(sk, adopt);
 		if (!socket)
 			return 0;
+		uses = &socket->uses;
 		holder.cookie = socket->cookie;
 		holder.listener_cookie = socket->listener_cookie;
 		if (adopt && BPF_CORE_READ(sk, __sk_common.skc_state) == SL_TCP_LISTEN) {
@@ -136,7 +149,7 @@ int sl_iter_task_file(struct bpf_iter__task_file *ctx)
 	bpf_probe_read_kernel(&word, sizeof(word), close_on_exec + ctx->fd / 64);
 	holder.close_on_exec = (word >> (ctx->fd % 64)) & 1;
 	sl_look_tuple(&holder.tuple, sk);
-	sl_look_facts(&holder.facts, sk, holder.header.ktime_ns);
+	sl_look_facts(&holder.facts, sk, holder.header.ktime_ns, uses);
 	if (holder.tuple.protocol == 6)
 		sl_fill_bytes(&holder.rx_bytes, &holder.tx_bytes, sk);
 	bpf_probe_read_kernel_str(holder.comm, sizeof(holder.comm), BPF_CORE_READ(task, group_leader)->comm);
@@ -172,7 +185,7 @@ int sl_iter_unix(struct bpf_iter__unix *ctx)
 	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	record.state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	sl_probe_tuple(&record.tuple, sk);
-	sl_look_facts(&record.facts, sk, record.header.ktime_ns);
+	sl_look_facts(&record.facts, sk, record.header.ktime_ns, &known->uses);
 	if (!bpf_seq_write(ctx->meta->seq, &record, sizeof(record)))
 		sl_unix_mark(known);
 	return 0;
@@ -219,7 +232,7 @@ int sl_iter_tcp(struct bpf_iter__tcp *ctx)
 	record.state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	record.dead = BPF_CORE_READ(sk, __sk_common.skc_flags) & 1;
 	sl_look_tuple(&record.tuple, sk);
-	sl_look_facts(&record.facts, sk, record.header.ktime_ns);
+	sl_look_facts(&record.facts, sk, record.header.ktime_ns, &socket->uses);
 	sl_fill_bytes(&record.rx_bytes, &record.tx_bytes, sk);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;

@@ -20,6 +20,7 @@ int sl_sock_create(struct bpf_sock *ctx)
 	if (!socket)
 		return 1;
 	socket->cookie = sl_context_cookie(ctx);
+	sl_begin_uses(&socket->uses);
 	sl_created(target, socket->cookie, ctx->family, ctx->type, ctx->protocol, 0);
 	return 1;
 }
@@ -33,7 +34,7 @@ int sl_sock_release(struct bpf_sock *ctx)
 	if (!socket || socket->released)
 		return 1;
 	socket->released = 1;
-	sl_closed(sl_context_cookie(ctx), ctx->state, (struct sock *)sl_address(ctx), 0);
+	sl_closed(sl_context_cookie(ctx), ctx->state, (struct sock *)sl_address(ctx), 0, &socket->uses);
 	if (ctx->protocol != SL_IPPROTO_TCP)
 		sl_forget_socket(ctx); /* the others have no tcp_destroy_sock */
 	return 1;
@@ -69,6 +70,7 @@ static __always_inline int sl_state(struct sock *sk, int old_state, int new_stat
 		socket->listener_cookie = socket->cookie;
 		socket->cookie = cookie;
 		socket->released = 0;
+		sl_begin_uses(&socket->uses);
 	}
 	if (socket->released)
 		return 0;

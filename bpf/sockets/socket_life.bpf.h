@@ -11,6 +11,7 @@
 #include "sockets/facts.bpf.h"
 #include "sockets/touch.bpf.h"
 #include "sockets/tracked.bpf.h"
+#include "sockets/uses.bpf.h"
 #include "stacks/stack.bpf.h"
 #include "unix/unix_socket.bpf.h"
 
@@ -41,9 +42,9 @@ static __always_inline void sl_created(struct sl_target *target, __u64 cookie, _
 	sl_tell_goroutine(cookie, target->asid);
 }
 
-/* `sk`: where its facts are read, NULL = nowhere any more; `typed`: the verifier knows it. */
+/* `sk`: where its facts are read, NULL = nowhere any more; `typed`: the verifier knows it. `uses`: may be NULL. */
 static __always_inline void sl_tell_closed(__u64 cookie, __u32 state, __u8 how, __u64 stack, __u32 end, struct sock *sk,
-					   int typed)
+					   int typed, const struct sl_uses *uses)
 {
 	struct sl_socket_closed *event;
 
@@ -64,11 +65,14 @@ static __always_inline void sl_tell_closed(__u64 cookie, __u32 state, __u8 how, 
 		sl_typed_facts(&event->facts, sk, event->header.ktime_ns);
 	else if (sk)
 		sl_probe_facts(&event->facts, sk, event->header.ktime_ns);
+	if (sk && uses)
+		sl_tell_uses(&event->facts.uses, uses, BPF_CORE_READ(sk, __sk_common.skc_family));
 	sl_submit(event);
 }
 
 /* The last reference to the file is gone; runs in whoever dropped it. */
-static __always_inline void sl_closed(__u64 cookie, __u32 state, struct sock *sk, int typed)
+static __always_inline void sl_closed(__u64 cookie, __u32 state, struct sock *sk, int typed,
+				      const struct sl_uses *uses)
 {
 	struct task_struct *task = sl_task();
 	struct sl_target *target;
@@ -94,7 +98,7 @@ static __always_inline void sl_closed(__u64 cookie, __u32 state, struct sock *sk
 		if (target)
 			stack = sl_user_stack(target->asid, &end);
 	}
-	sl_tell_closed(cookie, state, how, stack, end, sk, typed);
+	sl_tell_closed(cookie, state, how, stack, end, sk, typed, uses);
 }
 
 /* `cookie`: 0 = nobody has asked for it, or a unix socket. `fd`: -1 = none, as in a slot of a ring, or not known yet. */

@@ -32,6 +32,7 @@ int BPF_PROG(sl_socket_post_create, struct socket *sock, int family, int type, i
 		if (!socket || socket->cookie) /* sl_sock_create was here */
 			return 0;
 		socket->cookie = sl_cookie(sk);
+		sl_begin_uses(&socket->uses);
 		sl_created(target, socket->cookie, family, type, sk->sk_protocol, 0);
 #endif
 	}
@@ -84,7 +85,7 @@ int BPF_PROG(sl_inet_release, struct socket *sock)
 	if (!socket || socket->released)
 		return 0;
 	socket->released = 1;
-	sl_closed(sl_cookie(sk), sk->__sk_common.skc_state, sk, 1);
+	sl_closed(sl_cookie(sk), sk->__sk_common.skc_state, sk, 1, &socket->uses);
 	if (sk->sk_protocol != SL_IPPROTO_TCP)
 		sl_forget_socket(sk); /* the others have no tcp_destroy_sock */
 	return 0;

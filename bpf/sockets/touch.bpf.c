@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* Reads and writes of sockets, in the context of whoever does them. Attached only while some site is suspected. */
+/* Reads and writes of sockets, in the context of whoever does them. Attached only once some site is suspected, or keeps
+ * sockets open for a while. */
 #include "sockets/touch.bpf.h"
 
 /* Both from Linux 6.6 on (6e6eda44b939): after every receive and send through a socket's file, whatever the system call. */

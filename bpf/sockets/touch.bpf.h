@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0
- * Layer 3: where a socket was read or written last. Only of sockets that user space is interested in: those that have an
+ * Layer 3: how often a socket is used, and where it was read or written last. The latter only of sockets that user space is interested in: those that have an
  * entry in sl_touches. One is made at birth if the socket's creation stack is suspected (or all are), or by user space. */
 #ifndef SOCKLEAK_TOUCH_BPF_H
 #define SOCKLEAK_TOUCH_BPF_H
@@ -7,6 +7,7 @@
 #include "base/emit.bpf.h"
 #include "processes/filter.bpf.h"
 #include "sockets/tracked.bpf.h"
+#include "sockets/uses.bpf.h"
 #include "stacks/stack.bpf.h"
 #include "unix/unix_socket.bpf.h"
 
@@ -24,15 +25,18 @@ static __always_inline void sl_begin_touches(__u64 cookie, __u64 stack)
 	bpf_map_update_elem(&sl_touches, &cookie, &none, BPF_NOEXIST);
 }
 
-/* `result`: bytes, 0 at the peer's end, or -errno. A call that found nothing to do is no touch; of Go it is a wait. */
+/* `result`: bytes, 0 at the peer's end, or -errno. A call that found nothing to do is no touch; of Go it is a wait. One that
+ * moved data is a use. */
 static __always_inline void sl_touched(struct sock *sk, __s32 result, __u8 what)
 {
 	__u32 end = 0, waits = result == -SL_EAGAIN;
+	struct sl_unix_socket *unix_socket;
 	struct sl_wait wait = {};
 	struct sl_target *target;
 	struct sl_socket *socket;
 	struct sl_touch *touch;
-	__u64 cookie, stack;
+	struct sl_uses *uses;
+	__u64 cookie = 0, stack;
 	__u32 asid;
 	__u64 id;
 
@@ -46,14 +50,22 @@ static __always_inline void sl_touched(struct sock *sk, __s32 result, __u8 what)
 		return;
 	if (sl_is_unix(sk)) {
 		cookie = sl_unix_number(sk);
-		if (!bpf_map_lookup_elem(&sl_unix, &cookie))
+		unix_socket = bpf_map_lookup_elem(&sl_unix, &cookie);
+		if (!unix_socket)
 			return;
+		uses = &unix_socket->uses;
 	} else {
 		socket = sl_find_socket(sk);
 		if (!socket || socket->released)
 			return;
-		cookie = sl_cookie(sk);
+		uses = &socket->uses;
 	}
+	if (sl_uses_from && result > 0)
+		sl_count_use(uses);
+	if (sl_touch_mode == SL_TOUCHES_OF_NONE)
+		return;
+	if (!cookie)
+		cookie = sl_cookie(sk);
 	touch = bpf_map_lookup_elem(&sl_touches, &cookie);
 	if (!touch)
 		return;

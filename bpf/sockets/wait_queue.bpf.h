@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0
- * Layer 2: who waits on a socket: what sleeps in its wait queue. Entries are told apart by the function that wakes them, whose
- * addresses user space knows; where it does not, a queue is empty or says nothing. */
+ * Layer 1: who waits on a socket: what sleeps in its wait queue. Entries are told apart by the function that wakes them, whose
+ * addresses user space knows; where it does not, a queue is empty or says nothing.
+ * Whoever includes this says where the addresses are: SL_WAKER(i). */
 #ifndef SOCKLEAK_WAIT_QUEUE_BPF_H
 #define SOCKLEAK_WAIT_QUEUE_BPF_H
-
-#include "base/read.bpf.h"
 
 #define SL_WAITERS_MAX 8 /* looked at; the others mostly do the same */
 
@@ -16,7 +15,7 @@ static __always_inline __u8 sl_waiter_of(__u64 wakes)
 	if (!wakes)
 		return waiter;
 	for (i = 0; i < SL_WAKERS; i++) {
-		if (wakes == sl_config.wakers[i])
+		if (wakes == SL_WAKER(i))
 			waiter = i < SL_WAKERS_OF_POLL   ? SL_WAITER_EPOLL :
 				 i < SL_WAKERS_OF_RING   ? SL_WAITER_POLL :
 				 i < SL_WAKERS_OF_THREAD ? SL_WAITER_RING :
@@ -26,9 +25,8 @@ static __always_inline __u8 sl_waiter_of(__u64 wakes)
 }
 
 /* Entries come and go meanwhile, many of them on threads' stacks: what cannot be read, or makes no sense, is not known. */
-static __always_inline __u8 sl_waiter(const struct sock *sk)
+static __always_inline __u8 sl_waiter_in(struct socket_wq *queue)
 {
-	struct socket_wq *queue = SL_LOAD(sk, sk_wq);
 	struct list_head *at, *head;
 	struct wait_queue_entry *entry;
 	__u8 most = SL_WAITER_UNKNOWN, waiter;

@@ -5,6 +5,7 @@
 #ifndef SOCKLEAK_UNIX_CALLS_BPF_H
 #define SOCKLEAK_UNIX_CALLS_BPF_H
 
+#include "sockets/other_families.bpf.h"
 #include "unix/unix_life.bpf.h"
 
 static __always_inline void sl_unix_note(__u64 files, __u32 fd, struct file *file, struct sock *sk, __u64 number,
@@ -181,8 +182,8 @@ static __always_inline void sl_unix_call(const struct pt_regs *regs, __u64 call,
 }
 
 /* The last thread of a process ends, and its descriptors are still there: a socket that only they refer to will be closed
- * by nobody but the kernel. */
-__weak __noinline int sl_unix_leave_fd(__u32 fd)
+ * by nobody but the kernel. Of unix sockets that is told where no trampoline will, of other families it is counted. */
+__weak __noinline int sl_leave_fd(__u32 fd)
 {
 	struct file *file = sl_file_of_fd(fd);
 	struct sl_unix_socket *socket;
@@ -191,8 +192,12 @@ __weak __noinline int sl_unix_leave_fd(__u32 fd)
 	__u64 number;
 
 	sk = file ? sl_probe_sock_of_file(file) : NULL;
-	if (!sk || !sl_is_unix(sk))
+	if (!sk)
 		return 0;
+	if (!sl_is_unix(sk) || !(sl_config.unix_calls & SL_UNIX_CLOSED)) {
+		sl_note_other_left(file, sk);
+		return 0;
+	}
 	number = sl_unix_number(sk);
 	socket = bpf_map_lookup_elem(&sl_unix, &number);
 	if (!socket)
@@ -204,13 +209,14 @@ __weak __noinline int sl_unix_leave_fd(__u32 fd)
 	socket->descriptors++;
 	if (socket->descriptors == sl_file_references(file)) {
 		sl_unix_tell_names(number, sk);
-		sl_tell_closed(number, BPF_CORE_READ(sk, __sk_common.skc_state), SL_CLOSE_EXIT, 0, 0, sk, 0);
+		sl_tell_closed(number, BPF_CORE_READ(sk, __sk_common.skc_state), SL_CLOSE_EXIT, 0, 0, sk, 0,
+			       &socket->uses);
 		bpf_map_delete_elem(&sl_unix, &number);
 	}
 	return 0;
 }
 
-__weak __noinline int sl_unix_leave_word(__u32 word)
+__weak __noinline int sl_leave_word(__u32 word)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	unsigned long *open = BPF_CORE_READ(task, files, fdt, open_fds);
@@ -222,7 +228,7 @@ __weak __noinline int sl_unix_leave_word(__u32 word)
 		return 0;
 	/* 5.10's verifier takes no loop whose head is reached from a call by falling through: the answer is looked at. */
 	for (bit = 0; bit < 64; bit++) {
-		if (((bits >> bit) & 1) && sl_unix_leave_fd(word * 64 + bit))
+		if (((bits >> bit) & 1) && sl_leave_fd(word * 64 + bit))
 			break;
 	}
 	return 0;
@@ -230,7 +236,7 @@ __weak __noinline int sl_unix_leave_word(__u32 word)
 
 #define SL_LEAVING_WORDS 64 /* 4096 descriptors; looks find the others gone */
 
-static __always_inline void sl_unix_leave(const struct sl_target *target)
+static __always_inline void sl_leave(const struct sl_target *target)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct files_struct *files = BPF_CORE_READ(task, files);
@@ -243,7 +249,7 @@ static __always_inline void sl_unix_leave(const struct sl_target *target)
 	for (word = 0; word < SL_LEAVING_WORDS; word++) {
 		if (word * 64 >= most)
 			break;
-		if (sl_unix_leave_word(word))
+		if (sl_leave_word(word))
 			break;
 	}
 }

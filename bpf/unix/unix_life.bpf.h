@@ -34,9 +34,11 @@ static __always_inline void sl_unix_tell_names(__u64 number, const struct sock *
 /* `state`: 0 = it is gone already. */
 static __always_inline void sl_unix_closed(__u64 number, struct sock *sk, __u32 state)
 {
+	struct sl_unix_socket *socket = bpf_map_lookup_elem(&sl_unix, &number);
+
 	if (SL_LOAD(sl_task(), flags) & SL_PF_EXITING)
 		sl_unix_tell_names(number, sk);
-	sl_closed(number, state, state ? sk : NULL, 0);
+	sl_closed(number, state, state ? sk : NULL, 0, socket ? &socket->uses : NULL);
 	bpf_map_delete_elem(&sl_unix, &number);
 }
 

@@ -6,6 +6,7 @@
 #include "base/emit.bpf.h"
 #include "base/read.bpf.h"
 #include "sockets/tracked.bpf.h"
+#include "sockets/uses.bpf.h"
 
 static __always_inline int sl_is_unix(const struct sock *sk)
 {
@@ -39,6 +40,8 @@ static __always_inline __u64 sl_unix_begin(const struct sock *sk)
 	fresh.born_ns = bpf_ktime_get_ns();
 	fresh.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	fresh.look = sl_unix_looks - 1;
+	if (sl_uses_from)
+		fresh.uses.since_ns = fresh.born_ns;
 	if (bpf_map_update_elem(&sl_unix, &number, &fresh, BPF_ANY)) {
 		sl_count(SL_COUNTER_STORAGE_FULL);
 		return 0;

@@ -51,7 +51,16 @@ _sockleak() {
       mapfile -t COMPREPLY < <(compgen -u -- "$cur")
       return
       ;;
-    -d | --duration | -i | --interval | --settle | --older | --grace)
+    --fail-on)
+      mapfile -t COMPREPLY < <(compgen -W "leak suspect" -- "$cur")
+      return
+      ;;
+    --only)
+      word="abandoned close-wait given-up growth invisible inherited open-at-exit outlived-creator reclaimed-late"
+      mapfile -t COMPREPLY < <(compgen -W "$word survivor unaccepted unread" -- "$cur")
+      return
+      ;;
+    -d | --duration | -i | --interval | --settle | --older | --grace | --warmup)
       mapfile -t COMPREPLY < <(compgen -W "10s 30s 1m 5m" -- "$cur")
       return
       ;;
@@ -75,7 +84,7 @@ _sockleak() {
   case $command in
     "") word="trace check scan report destroy doctor -h --help --version" ;;
     trace) word="$session --" ;;
-    check) word="$session --max-leaks --leak-exit-code --" ;;
+    check) word="$session --max-leaks --leak-exit-code --fail-on --only --warmup --" ;;
     scan)
       word="-i --interval -d --duration --max-port-use --max-close-wait --max-ownerless"
       word+=" -o --format --json -l --list -T --top -q -v -h --help"

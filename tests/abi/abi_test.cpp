@@ -42,6 +42,7 @@ constexpr Pin kPins[] = {
     {5, 0xc234abf2f5c131f1},
     {6, 0xa9a279feaaa57430},
     {7, 0xeeb3eff125db0d68},
+    {8, 0x0e2f65d7e0142044},
 };
 
 struct Member {

@@ -110,11 +110,12 @@
   STRUCT(sl_snapshot_limit)                                                                                   \
     MEMBER(sl_snapshot_limit, header) MEMBER(sl_snapshot_limit, used) MEMBER(sl_snapshot_limit, limit)        \
     MEMBER(sl_snapshot_limit, comm)                                                                           \
+  STRUCT(sl_snapshot_thread) MEMBER(sl_snapshot_thread, header)                                               \
   STRUCT(sl_session_mark)                                                                                     \
     MEMBER(sl_session_mark, header) MEMBER(sl_session_mark, status) MEMBER(sl_session_mark, padding)          \
   STRUCT(sl_unix_socket)                                                                                      \
     MEMBER(sl_unix_socket, born_ns) MEMBER(sl_unix_socket, netns) MEMBER(sl_unix_socket, look)                \
-    MEMBER(sl_unix_socket, leaving) MEMBER(sl_unix_socket, descriptors)                                       \
+    MEMBER(sl_unix_socket, leaving) MEMBER(sl_unix_socket, descriptors) MEMBER(sl_unix_socket, uses)          \
   STRUCT(sl_config)                                                                                           \
     MEMBER(sl_config, follow_children) MEMBER(sl_config, copy_stacks) MEMBER(sl_config, cpus)                 \
     MEMBER(sl_config, event_ring_bytes) MEMBER(sl_config, scope) MEMBER(sl_config, own_tgid)                  \

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static int tcp_socket(void) { return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); }
@@ -62,8 +64,9 @@ static void close_wait(void) {
     while (next_op() >= 0) {
         int fd = dial(peer_port); /* OPENS close_wait */
         bool bye = one_in(n);
+        char line[64];
         ask(fd, bye ? "bye" : "echo");
-        if (bye && ask(fd, "echo") <= 0) leaked(1); /* the end was read, and that is all */
+        if (bye && read_line(fd, line, sizeof line) <= 0) leaked(1); /* the end was read, and that is all */
         else close(fd);
     }
 }
@@ -117,6 +120,8 @@ static void one_in_hundred(void) {
 
 static void query(int fd) {
     char packet[64];
+    struct timeval patience = {.tv_sec = 5};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (say(fd, "echo") == 0 && recv(fd, packet, sizeof packet, 0) < 0) perror("recv");
 }
 
@@ -240,21 +245,33 @@ static void retry_backoff(void) {
     }
 }
 
-/* A resolver that waits for late answers: sockets are closed 3 to 6 s after the query, all of them. */
+/* A resolver that waits for late answers: sockets are closed 3 to 6 s after the query, all of them, whether more is asked or not. */
+static struct { int fd; double until; } late_answers[512];
+static atomic_uint first_late, end_late;
+static void *close_late(void *unused) {
+    for (;;) {
+        unsigned first = atomic_load(&first_late);
+        if (first != atomic_load(&end_late) && late_answers[first % 512].until < seconds()) {
+            close(late_answers[first % 512].fd);
+            atomic_store(&first_late, first + 1);
+        } else usleep(50000); /* until the next one is due */
+    }
+    return unused;
+}
 static void udp_resolver(void) {
-    struct { int fd; double until; } waiting[512] = {{0, 0}};
-    unsigned first = 0, end = 0, late = draw(3, 6);
+    unsigned late = draw(3, 6);
+    start_thread(close_late, NULL);
     ready(0);
     while (next_op() >= 0) {
-        for (; first != end && waiting[first % 512].until < seconds(); first++) close(waiting[first % 512].fd);
-        if (end - first == 512) continue;
+        unsigned end = atomic_load(&end_late);
+        if (end - atomic_load(&first_late) == 512) continue;
         int fd = socket(AF_INET, SOCK_DGRAM, 0); /* OPENS udp_resolver */
         udp_peer(fd);
         say(fd, "mute");
-        waiting[end % 512].fd = fd;
-        waiting[end++ % 512].until = seconds() + late;
+        late_answers[end % 512].fd = fd;
+        late_answers[end % 512].until = seconds() + late;
+        atomic_store(&end_late, end + 1);
     }
-    for (; first != end; first++) close(waiting[first % 512].fd);
 }
 
 /* A transaction holds its connection for long, and ends. */

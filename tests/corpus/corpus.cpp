@@ -139,5 +139,6 @@ void raii_pool() {
 
 }  // namespace
 
-extern const scenario cpp_scenarios[] = {{"destructor", destructor}, {"shared_cycle", shared_cycle}, {"exception_path", exception_path},
-                                         {"raii", raii},             {"raii_pool", raii_pool},       {nullptr, nullptr}};
+extern const scenario cpp_scenarios[] = {{"destructor", destructor},         {"shared_cycle", shared_cycle},
+                                         {"exception_path", exception_path}, {"raii", raii},
+                                         {"raii_pool", raii_pool},           {nullptr, nullptr}};

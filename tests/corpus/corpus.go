@@ -207,7 +207,7 @@ var scenarios = map[string]func(){
 			}
 			if oneIn(n) {
 				ask(conn, "bye")
-				ask(conn, "echo")
+				io.Copy(io.Discard, conn) // to the end, and no Close()
 				keep(conn)
 				leaked(1)
 				return

@@ -267,16 +267,23 @@ def subscriptions():
 @scenario
 def reaped_cache():
     """A cache of connections by key, whose reaper closes what was idle for some seconds."""
-    cache, limit = {}, draw(3, 7)
-    for number in operations():
+    cache, limit, lock = {}, draw(3, 7), threading.Lock()
+
+    def reap():
+        while True:
+            time.sleep(0.5)  # the reaper's own pace
+            with lock:
+                for old in [one for one, (_, used) in cache.items() if time.monotonic() - used > limit]:
+                    cache.pop(old)[0].close()
+
+    threading.Thread(target=reap, daemon=True).start()
+    for _ in operations():
         key = draw(0, 25)
-        if key not in cache:
-            cache[key] = [connect(), 0]  # OPENS reaped_cache
-        cache[key][1] = time.monotonic()
-        ask(cache[key][0])
-        if number % 5 == 0:
-            for old in [one for one, (_, used) in cache.items() if time.monotonic() - used > limit]:
-                cache.pop(old)[0].close()
+        with lock:
+            if key not in cache:
+                cache[key] = [connect(), 0]  # OPENS reaped_cache
+            cache[key][1] = time.monotonic()
+            ask(cache[key][0])
 
 
 @scenario

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -122,12 +123,18 @@ def main(words):
     parser.add_argument("--sockleak", type=pathlib.Path, default=os.environ.get("SOCKLEAK", repository / "build/release/sockleak"))
     parser.add_argument("--build", type=pathlib.Path, default=os.environ.get("SOCKLEAK_CORPUS", repository / "build/release/tests/corpus"))
     options = parser.parse_args(words)
+    # Whoever ends this ends the servers, too: rows that run come to their end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     tasks = [(attached, name, "trace") for name in SERVERS] + [(checked, name, "check") for name in SERVERS]
     tasks += [(program, name, "trace") for name in PROGRAM_ROWS]
     tasks = [task for task in tasks if re.search(options.only, task[1]) and re.fullmatch(options.modes, task[2])]
     with tempfile.TemporaryDirectory(prefix="innocents-") as scratch, concurrent.futures.ThreadPoolExecutor(options.at_once) as pool:
         os.chmod(scratch, 0o755)
-        rows = list(pool.map(lambda task: one_row(task, options, scratch), tasks))
+        try:
+            rows = list(pool.map(lambda task: one_row(task, options, scratch), tasks))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     print_table(rows)
     return 0 if rows and all(row.good for row in rows) else 1
 

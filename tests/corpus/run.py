@@ -21,7 +21,7 @@ import time
 
 import scoring
 from programs import PROGRAMS, marked_lines
-from running import HERE, MODES, Job, Run
+from running import CHECK_LIFE, HERE, MODES, Job, Run
 
 REPOSITORY = HERE.parents[1]
 DEFAULT_MODES = "30s-.*|check"
@@ -36,11 +36,13 @@ def parse(words):
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="so many seeds from --seed on")
     parser.add_argument("--record", type=pathlib.Path, metavar="DIR", help="keep recordings and reports there")
+    parser.add_argument("--resume", action="store_true", help="with --record: only what is not there yet")
     parser.add_argument("--rejudge", type=pathlib.Path, metavar="DIR", help="run nothing: judge what --record has kept")
     parser.add_argument("--score", type=pathlib.Path, metavar="DIR", help="only score the reports that are there")
     parser.add_argument("--held-out", choices=("only", "exclude", "all"), default="all", help="the third that no fit has seen")
     parser.add_argument("--json", type=pathlib.Path, metavar="OUT")
     parser.add_argument("--strict", action="store_true", help="status 1 unless every leak is found and nothing else")
+    parser.add_argument("--life", type=int, default=CHECK_LIFE, metavar="S", help="how long a program lives under check (default 30)")
     parser.add_argument("-k", "--at-once", type=int, default=10, metavar="K")
     parser.add_argument("--sockleak", type=pathlib.Path, default=os.environ.get("SOCKLEAK", REPOSITORY / "build/release/sockleak"))
     parser.add_argument("--build", type=pathlib.Path, default=os.environ.get("SOCKLEAK_CORPUS", REPOSITORY / "build/release/tests/corpus"),
@@ -53,19 +55,29 @@ def parse(words):
 def jobs_of(options):
     programs = [one for one in PROGRAMS if re.search(options.only, one.name)]
     modes = [mode for mode in MODES if re.fullmatch(options.modes, mode)]
-    # Long sessions first, so that the last ones do not wait alone.
-    return [Job(program, mode, options.seed + more) for mode in reversed(modes) for program in programs
+    jobs = [Job(program, mode, options.seed + more) for mode in modes for program in programs
             for more in range(options.seeds) if re.search(program.modes, mode)]
+    # Mixed, so that what is there of a round that was ended early says something of all.
+    return sorted(jobs, key=lambda job: job.number)
+
+
+def warn_if_stale(build):
+    """The lines that open are read from the sources: programs of other sources would have others."""
+    program = build / "corpus_c"
+    newest = max(one.stat().st_mtime for one in HERE.glob("*.[ch]*"))
+    if program.exists() and program.stat().st_mtime < newest:
+        print(f"{program} is older than its sources: build it again, or its lines may be others", file=sys.stderr)
 
 
 def run_all(jobs, options, directory):
+    warn_if_stale(options.build)
     done, lock, failed, opens = 0, threading.Lock(), [], marked_lines(HERE)
 
     def one(job):
         nonlocal done
         problem = None
         try:
-            Run(job, opens.get(job.program.name, ()), options.sockleak, options.build, directory).run()
+            Run(job, opens.get(job.program.name, ()), options.sockleak, options.build, directory, options.life).run()
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             problem = str(error)
         with lock:
@@ -141,7 +153,8 @@ def main(words):
         if options.rejudge:
             judge_again(directory, options.sockleak)
         elif not options.score:
-            failed = run_all(jobs_of(options), options, directory)
+            jobs = [one for one in jobs_of(options) if not (options.resume and (directory / f"{one.file_name}.meta.json").exists())]
+            failed = run_all(jobs, options, directory)
         scores = scores_of(directory, options)
     print_tables(scores)
     print(f"\n{len(scores)} runs in {time.monotonic() - began:.0f} s")

@@ -125,8 +125,8 @@ def leaked(truth):
 
 
 class Run:
-    def __init__(self, job, opens, sockleak, build, directory):
-        self.job, self.opens, self.sockleak, self.build = job, opens, sockleak, build
+    def __init__(self, job, opens, sockleak, build, directory, life=CHECK_LIFE):
+        self.job, self.opens, self.sockleak, self.build, self.life = job, opens, sockleak, build, life
         base = directory / job.file_name
         self.record, self.report, self.truth, self.meta = (base.with_name(base.name + suffix)
                                                            for suffix in (".slk", ".report.json", ".truth", ".meta.json"))
@@ -153,7 +153,7 @@ class Run:
 
     def load_time(self):
         if self.job.mode == "check":
-            return CHECK_LIFE + (10 if self.job.program.end == "term" else 0)  # the signal is to come first
+            return self.life + (10 if self.job.program.end == "term" else 0)  # the signal is to come first
         seconds, load = int(self.job.mode.split("s-")[0]), self.job.mode.split("-")[1]
         return {"before": BEFORE["before"], "through": BEFORE["through"] + seconds}.get(load, seconds)
 
@@ -201,10 +201,10 @@ class Run:
             port, pid = session.ready(self.job.name)
             self.at_attach = 0
             peer.tell(f"drive {port}", "go")
-            if self.job.program.end == "term" and session.wait(CHECK_LIFE) is None:
+            if self.job.program.end == "term" and session.wait(self.life) is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGTERM)
-            status = session.wait(CHECK_LIFE + 2 * PATIENCE)
+            status = session.wait(self.life + 2 * PATIENCE)
             self.at_end = leaked(self.truth)
             if status not in (0, 1, 4):
                 raise RuntimeError(f"sockleak check ended with {status}")

@@ -104,12 +104,14 @@ class Node(unittest.TestCase):
                 self.assert_whole(touch["stack"])
                 self.assertEqual("recv → 0 (peer closed)", touch["what"])
                 touched += touch["count"]
+            here = 0  # siblings of one place are shown with each way to it
             for close in finding["closed_at"]:
                 self.assert_whole(close["stack"])
                 # The map knows a function's first line, and no other.
                 self.assertIn(truth["closed_at"], [{"file": frame["file"], "function": frame["function"]}
                                                    for frame in close["stack"]["frames"]], harness.show(close["stack"]))
-                closed += close["count"]
+                here += close["count"]
+            closed = max(closed, here)
         self.assertEqual((truth["leaked"], truth["created"] - truth["leaked"]), (touched, closed))
         status, report, _ = check([NODE, *NAMED, PROGRAM, "--truth", "TRUTH", "--repaired"])
         self.assertEqual([], connects(report))

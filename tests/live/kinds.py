@@ -110,8 +110,11 @@ class Kinds(unittest.TestCase):
         accused = {site_key(finding) + (finding["origin"],): finding for finding in report["findings"]}
         for row in self.rows(truth):
             with self.subTest(row["kind"]):
-                finding = accused.pop((row["function"], row["line"], row["origin"]))
-                kept = row["state"] == "LISTEN" or row["protocol"] == "unix"  # by many programs, on purpose
+                place = (row["function"], row["line"], row["origin"])
+                if row["origin"] == "accept" and place not in accused:
+                    continue  # its peer lives: it may have been in use
+                finding = accused.pop(place)
+                kept = row["state"] == "LISTEN" or row["origin"] in ("accept", "socketpair")
                 self.assertEqual(("suspect" if kept else "leak", 2, 1, 1, row["protocol"]),
                                  tuple(finding[key] for key in ("verdict", "created", "closed", "leaked", "protocol")))
                 self.assertEqual(["open-at-exit"], [rule["rule"] for rule in finding["rules"]])

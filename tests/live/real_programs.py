@@ -61,12 +61,12 @@ INTERPRETERS = {
         my @kept;
         for my $i (1..100) { my $one = dial(); accept(my $other, $listener); if ($i % 10) { close $one } else { push @kept, $one }
                              close $other; }
-        kill 9, $$;"""),
+        require POSIX; POSIX::_exit(0);"""),
     "ruby": ("-rsocket", "-e", """
         LISTENER = TCPServer.new('127.0.0.1', 0); KEPT = []
         def dial = TCPSocket.new('127.0.0.1', LISTENER.addr[1])
         (1..100).each { |i| one = dial; LISTENER.accept.close; i % 10 == 0 ? KEPT << one : one.close }
-        Process.kill(9, $$)"""),
+        exit!"""),
     "php": ("-n", "-d", "extension=posix", "-r", """
         $listener = stream_socket_server('tcp://127.0.0.1:0'); $kept = [];
         function dial($listener) { return stream_socket_client('tcp://' . stream_socket_get_name($listener, false)); }
@@ -227,7 +227,8 @@ class RealPrograms(unittest.TestCase):
                     for stack in (site["created_at"], *(close["stack"] for close in site["closed_at"] if close["how"] == "close")):
                         self.assertTrue(harness.is_whole(stack), f"{site['origin']}\n{harness.show(stack)}")
                 leaked = {finding["origin"]: finding["leaked"] for finding in report["findings"] if finding["verdict"] == "leak"}
-                self.assertEqual({"connect": ROUNDS // FORGOTTEN}, leaked, outcome.stderr.decode())
+                # PHP has no way to end itself but by a signal, and what a signal finds in use is nobody's fault.
+                self.assertEqual({} if name == "php" else {"connect": ROUNDS // FORGOTTEN}, leaked, outcome.stderr.decode())
                 self.assertEqual(2 * ROUNDS + 1, report["totals"]["created"])
                 repaired = [word.replace(*REPAIRED[name]) for word in arguments]
                 outcome = harness.run(harness.SOCKLEAK, "check", "--json", "-t", "tcp", "--", shutil.which(name), *repaired)

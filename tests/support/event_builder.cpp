@@ -257,6 +257,12 @@ EventBuilder& EventBuilder::queue(std::uint64_t listener, std::uint32_t waiting,
   return record(SL_SNAPSHOT_CAUSE, wire);
 }
 
+EventBuilder& EventBuilder::thread_found(const Actor& who, bool lives) {
+  sl_snapshot_thread wire{.header = header_of(who)};
+  wire.header.flags = lives ? SL_THREAD_LIVES : std::uint16_t{0};
+  return record(SL_SNAPSHOT_THREAD, wire);
+}
+
 EventBuilder& EventBuilder::limit(const Actor& who, std::uint64_t used, std::uint64_t most) {
   sl_snapshot_limit wire{};
   wire.header = header_of(who);

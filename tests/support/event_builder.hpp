@@ -97,6 +97,8 @@ class EventBuilder {
   EventBuilder& kept_by(const Actor& who, std::uint64_t cookie, Via via, std::int32_t place = -1);
   EventBuilder& cause(std::uint64_t cookie, Cause cause, const std::string& evidence = {});
   EventBuilder& queue(std::uint64_t listener, std::uint32_t waiting, std::uint32_t backlog);
+  /// Whether a creator is still there.
+  EventBuilder& thread_found(const Actor& who, bool lives);
   EventBuilder& limit(const Actor& who, std::uint64_t used, std::uint64_t most);
 
   /// Any record; the header's size, type and time are filled in.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "app/holder_records.hpp"
+#include "app/port_use.hpp"
 #include "scan/cause.hpp"
 
 namespace sockleak {
@@ -23,6 +24,8 @@ Result<void> FinalLook::take(const Tracker& tracker) {
   doubts_ = doubtful_sockets(look_, tracker);
   return {};
 }
+
+std::vector<ReportPortUse> FinalLook::ports(const Tracker& tracker) const { return port_use(look_, tracker); }
 
 void FinalLook::tell(const Tracker& tracker, RecordSink& sink) const {
   const Duration now = std::chrono::steady_clock::now().time_since_epoch();  // CLOCK_MONOTONIC

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "report/report.hpp"
 #include "scan/kernel_walk.hpp"
 #include "source/event_source.hpp"
 #include "track/tracker.hpp"
@@ -20,6 +21,7 @@ class FinalLook {
   [[nodiscard]] const std::vector<SocketId>& doubts() const { return doubts_; }
   /// True if there are places where it could not look.
   [[nodiscard]] bool has_gaps() const { return !look_.gaps.empty(); }
+  [[nodiscard]] std::vector<ReportPortUse> ports(const Tracker& tracker) const;
   /// As records.
   void tell(const Tracker& tracker, RecordSink& sink) const;
 

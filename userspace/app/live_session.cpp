@@ -3,7 +3,6 @@
 #include "app/live_session.hpp"
 
 #include <poll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,9 +12,12 @@
 #include <optional>
 
 #include "app/command_program.hpp"
+#include "app/creator_threads.hpp"
 #include "app/final_look.hpp"
+#include "app/left_open.hpp"
 #include "app/leftovers.hpp"
 #include "app/output.hpp"
+#include "app/own_process.hpp"
 #include "app/pipeline.hpp"
 #include "app/report_builder.hpp"
 #include "app/signals.hpp"
@@ -44,26 +46,11 @@ constexpr int kNotFound = 127, kNotExecutable = 126;        // as a shell says i
   return std::chrono::steady_clock::now().time_since_epoch();
 }
 
-/// Every module of the traced programs stays open, so that it can be read when its process is gone.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-void say_cost(const TimedSymbolizer& symbolizer) {
-  rusage used{};
-  ::getrusage(RUSAGE_SELF, &used);
-  log::info("names: " + std::to_string(symbolizer.stacks()) + " stacks, " + std::to_string(symbolizer.frames()) +
-            " frames in " + duration_text(symbolizer.time()) + "; at most " + std::to_string(used.ru_maxrss / 1024) +
-            " MB of memory");
-}
-
 class LiveSession {
  public:
   explicit LiveSession(const Options& options)
-      : options_(options), pipeline_({.growth_window = options.interval.value_or(TrackerOptions{}.growth_window)}) {}
+      : options_(options), pipeline_({.growth_window = options.interval.value_or(TrackerOptions{}.growth_window),
+                  .keep_last_closes = new_session(options).judge.at_exit}) {}
 
   [[nodiscard]] Result<int> run();
 
@@ -89,7 +76,7 @@ class LiveSession {
   [[nodiscard]] bool at_rest();
   [[nodiscard]] bool doubts_settled();
   [[nodiscard]] std::vector<Pid> targets() const;
-  [[nodiscard]] Session session() const;
+  [[nodiscard]] Session session();
 
   const Options& options_;
   Procfs procfs_;
@@ -108,6 +95,7 @@ class LiveSession {
   std::optional<int> wait_status_;
   std::optional<Signals::Request> interrupted_;
   Duration next_look_{};
+  bool counting_ = false;  // uses
   std::int64_t started_ms_ = 0;
 };
 
@@ -129,14 +117,16 @@ Result<int> LiveSession::run() {
 }
 
 Result<void> LiveSession::prepare() {
+  const bool is_load = options_.command_is_load();
   if (!options_.command.empty()) {
-    program_ = command_program(options_.command, modules_);
+    if (!is_load) program_ = command_program(options_.command, modules_);
     const Module& program = modules_.get(program_.value_or(ModuleStore::kUnknown));
     auto command = Command::hold({.argv = options_.command, .user = options_.user,
-                                  .environment = go_environment(program, options_.go_ancestors)});
+                                  .environment = go_environment(program, is_load ? 0 : options_.go_ancestors)});
     if (!command) return tl::unexpected(command.error());
     command_.emplace(std::move(*command));
-  } else {
+  }
+  if (options_.command.empty() || is_load) {
     auto targets = Targets::find(options_, procfs_);
     if (!targets) return tl::unexpected(targets.error());
     targets_.emplace(std::move(*targets));
@@ -157,7 +147,7 @@ Result<void> LiveSession::prepare() {
 }
 
 std::vector<Pid> LiveSession::targets() const {
-  return command_ ? std::vector{command_->pid()} : targets_->pids();
+  return targets_ ? targets_->pids() : std::vector{command_->pid()};
 }
 
 Result<void> LiveSession::attach() {
@@ -189,7 +179,7 @@ Result<void> LiveSession::attach() {
 Result<void> LiveSession::start_command() {
   if (!command_) return {};
   if (auto released = command_->release(); !released) return released;
-  pipeline_.names().ask_now(command_->pid());
+  if (!targets_) pipeline_.names().ask_now(command_->pid());
   return {};
 }
 
@@ -227,7 +217,7 @@ Result<void> LiveSession::turn(Duration timeout) {
   if (command_ && !wait_status_ && (wait_status_ = command_->ended())) {
     // Its last closes came before its end.
     if (auto ok = take_all(); !ok) return ok;
-    source_->note_command_end(pipeline_, command_->pid(), *wait_status_);
+    if (!targets_) source_->note_command_end(pipeline_, command_->pid(), *wait_status_);
   }
   if (status_ && status_->due(monotonic())) {
     status_->show(pipeline_.tracker(), source_->losses().get(Counter::events_lost));
@@ -243,6 +233,7 @@ void LiveSession::look_closer() {
   for (const Suspicion& suspicion : suspicions(pipeline_.tracker(), pipeline_.tracker().now(), kPatience)) {
     source_->suspect(pipeline_.stacks().names_of(suspicion.site.stack), suspicion.open);
   }
+  if (!counting_ && (counting_ = keeps_sockets(pipeline_.tracker(), pipeline_.tracker().now()))) source_->count_uses();
 }
 
 Result<void> LiveSession::turn_until(Duration deadline, bool (LiveSession::*done)()) {
@@ -309,6 +300,7 @@ Result<void> LiveSession::take_snapshot() {
   if (auto ok = source_->snapshot(pipeline_); !ok) return ok;
   if (auto ok = take_all(); !ok) return ok;
   if (auto ok = look_beyond_descriptors(); !ok) return ok;
+  tell_creator_threads(pipeline_.tracker(), procfs_, pipeline_.tracker().now(), pipeline_);
   status_.reset();
   if (command_ && !wait_status_ && !options_.quiet) {
     log::warning("the command goes on running as pid " + std::to_string(command_->pid().value));
@@ -345,15 +337,18 @@ bool LiveSession::doubts_settled() {
   return std::none_of(look_->doubts().begin(), look_->doubts().end(), [&](SocketId id) { return open.contains(id); });
 }
 
-Session LiveSession::session() const {
+Session LiveSession::session() {
   Session session = new_session(options_);
   session.started_ms = started_ms_;
   if (targets_) session.target = targets_->facts();
+  session.target.command = options_.command;
   for (const Protocol type : options_.types) session.target.types.emplace_back(to_string(type));
   for (const Pid pid : targets()) session.target.pids.push_back(pid.value);
   if (wait_status_) session.target.exit_status = shell_status(*wait_status_);
   for (const HookFact& fact : source_->hooks()) session.hooks.push_back({fact.need, fact.hook});
   session.names = pipeline_.names();
+  if (look_) session.ports = look_->ports(pipeline_.tracker());
+  session.other_families = left_open(source_->other_families(), session.judge.at_exit);
   return session;
 }
 

@@ -37,7 +37,8 @@ constexpr const char* kTraceExamples = R"(Examples:
 constexpr const char* kCheckExamples = R"(Examples:
   sockleak check -- ./run-tests
   sockleak check --format text --format json=leaks.json -- make test
-  sockleak check -p 812 -d 30s --max-leaks 3)";
+  sockleak check -p 812 -d 30s --max-leaks 3
+  sockleak check -p 812 --warmup 10s -- ./load   the command is the load, 812 is judged)";
 constexpr const char* kReportExamples = R"(Examples:
   sockleak report orders.slk -v
   sockleak report orders.slk --older 30s --json)";
@@ -217,6 +218,16 @@ class CommandLine {
     }
     check_->add_option("--max-leaks", raw_.max_leaks, "Accept so many leaked sockets")
         ->type_name("N")
+        ->group("Judgement");
+    check_->add_option("--fail-on", raw_.fail_on, "leak (default), or suspect: what is only suspected fails, too")
+        ->type_name("WHAT")
+        ->group("Judgement");
+    check_->add_option("--only", raw_.only, "Only what these rules accuse counts")
+        ->type_name("RULE[,RULE...]")
+        ->group("Judgement")
+        ->allow_extra_args(false);
+    check_->add_option("--warmup", raw_.warmup, "Sockets opened in the first DUR of the session are not accused")
+        ->type_name("DUR")
         ->group("Judgement");
     check_->add_option("--leak-exit-code", raw_.leak_exit_code, "Exit status for leaks (default 1)")
         ->type_name("N")

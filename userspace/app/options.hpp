@@ -61,6 +61,13 @@ struct Options {
   // check.
   std::uint64_t max_leaks = 0;
   int leak_exit_code = 1;
+  bool fail_on_suspect = false;
+  std::vector<std::string> only;  // rules; empty = any
+  Duration warmup{};
+  /// The command is what loads the target, which is another one.
+  [[nodiscard]] bool command_is_load() const {
+    return !command.empty() && (!pids.empty() || !cgroup.empty() || !container.empty());
+  }
 
   // report.
   std::vector<std::string> recordings;

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <limits>
 
+#include "app/counting.hpp"
 #include "base/text.hpp"
 #include "filter/filter.hpp"
 
@@ -148,6 +149,40 @@ constexpr unsigned kGoAncestors = 10;         // SL_MAX_ANCESTORS: more are not 
   return {};
 }
 
+[[nodiscard]] Result<std::vector<std::string>> rules_of(const std::vector<std::string>& lists) {
+  const std::vector<std::string>& known = accusing_rules();
+  std::vector<std::string> rules;
+  for (const std::string& list : lists) {
+    std::string_view rest = list;
+    while (true) {
+      const std::string_view name = rest.substr(0, rest.find(','));
+      if (std::find(known.begin(), known.end(), name) == known.end()) {
+        std::string all;
+        for (const std::string& rule : known) all += (all.empty() ? "" : ", ") + rule;
+        return usage(quote(name) + " is no rule that accuses", all);
+      }
+      rules.emplace_back(name);
+      if (name.size() == rest.size()) break;
+      rest.remove_prefix(name.size() + 1);
+    }
+  }
+  return rules;
+}
+
+[[nodiscard]] Result<void> take_check(const RawOptions& raw, Options& options) {
+  if (!raw.fail_on.empty() && raw.fail_on != "leak" && raw.fail_on != "suspect") {
+    return usage("--fail-on takes leak or suspect, not " + quote(raw.fail_on));
+  }
+  options.fail_on_suspect = raw.fail_on == "suspect";
+  auto rules = rules_of(raw.only);
+  if (!rules) return tl::unexpected(rules.error());
+  options.only = std::move(*rules);
+  std::optional<Duration> warmup;
+  if (auto ok = take_duration(raw.warmup, warmup); !ok) return ok;
+  options.warmup = warmup.value_or(Duration::zero());
+  return {};
+}
+
 [[nodiscard]] Result<void> take_scan(const RawOptions& raw, Options& options) {
   if (options.subcommand != Subcommand::kScan) return {};
   for (const std::string& word : raw.filter) options.filter += (options.filter.empty() ? "" : " ") + word;
@@ -187,6 +222,7 @@ constexpr unsigned kGoAncestors = 10;         // SL_MAX_ANCESTORS: more are not 
   }
   options.settle = settle.value_or(Duration::zero());
   if (auto ok = understand_numbers(raw, options); !ok) return ok;
+  if (auto ok = take_check(raw, options); !ok) return ok;
   auto outputs = outputs_of(raw);
   if (!outputs) return tl::unexpected(outputs.error());
   options.outputs = std::move(*outputs);
@@ -224,7 +260,11 @@ constexpr unsigned kGoAncestors = 10;         // SL_MAX_ANCESTORS: more are not 
   const int targets = static_cast<int>(!options.pids.empty()) + static_cast<int>(!options.command.empty()) +
                       static_cast<int>(!options.cgroup.empty()) + static_cast<int>(!options.container.empty()) +
                       static_cast<int>(options.all);
-  if (targets > 1) return usage("only one of -p, -c, --container, -a and a command can be the target");
+  const bool is_loaded = options.subcommand == Subcommand::kCheck && options.command_is_load() && targets == 2;
+  if (targets > 1 && !is_loaded) {
+    return usage("only one of -p, -c, --container, -a and a command can be the target",
+                 options.command_is_load() ? "check takes a command beside -p, -c or --container: the load" : "");
+  }
   if (targets == 0) return usage("nothing to watch", "give -p PID, -c CGROUP, --container ID, -a, or -- COMMAND");
   if (scope && !options.follow_children) return usage("--no-children is for -p and for a command after --");
   if (!options.user.empty() && options.command.empty()) return usage("--user is for a command after --");

@@ -12,7 +12,8 @@ namespace sockleak {
 /// What the user typed, before it is understood.
 struct RawOptions {
   std::vector<std::string> pids, types, formats, recordings, filter;
-  std::string max_port_use, max_close_wait, max_ownerless;
+  std::vector<std::string> only;
+  std::string max_port_use, max_close_wait, max_ownerless, fail_on, warmup;
   std::string duration, older, interval, settle, output, ready_fd, top, max_leaks, leak_exit_code, record, user, hooks, go_ancestors;
   std::string cgroup, container;
   bool all = false, no_children = false, no_snapshot = false, debuginfod = false, json = false, quiet = false, verbose = false, no_color = false, list = false;

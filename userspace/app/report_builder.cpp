@@ -7,6 +7,9 @@
 #include <tuple>
 #include <utility>
 
+#include "app/counting.hpp"
+#include "app/judge_names.hpp"
+#include "app/socket_use.hpp"
 #include "judge/judge.hpp"
 #include "process/cgroups.hpp"
 #include "runtime/go/findings/goroutine_facts.hpp"
@@ -59,14 +62,26 @@ class ReportBuilder {
     report.complete = in_.counters.complete();
     std::map<SiteKey, std::size_t> findings;
     JavaPool java(in_.tracker, in_.stacks, in_.symbolizer);
-    const auto pooled = [&](const SocketRecord& socket) {
-      return idles_in_pool(socket, in_.tracker, in_.stacks, in_.symbolizer) || java.may_hold(socket);
+    StackKnowledge knowledge(in_.stacks, in_.symbolizer);
+    JudgeNames judge_names = knowledge.names();
+    judge_names.is_pooled = [&](const SocketRecord& socket) {
+      return idles_in_pool(socket, in_.tracker, in_.stacks, in_.symbolizer);
     };
-    for (Finding& finding : judge(in_.tracker, now_, session.judge, pooled)) {
+    judge_names.is_kept_by_pool = [&](const SocketRecord& socket) { return java.may_hold(socket); };
+    std::vector<Finding> judged = judge(in_.tracker, now_, session.judge, judge_names);
+    report.account = account_of(in_.tracker, now_, session.judge.older, judged, judge_names.of_stack);
+    Counting counting(session, in_.tracker);
+    for (Finding& finding : judged) {
+      if (!counting.leave_out_warmup(finding)) continue;
+      counting.count(finding);
       if (finding.counts) report.leaked += finding.leaked;
       findings.emplace(finding.site, report.findings.size());
+      for (const SiteKey& key : finding.merged) findings.emplace(key, report.findings.size());
       report.findings.push_back(resolved(std::move(finding)));
     }
+    report.counting = counting.result();
+    report.ports = session.ports;
+    report.other_families = session.other_families;
     totals(report);
     report.ownerless = ownerless();
     for (const SnapshotLimit& limit : in_.tracker.limits()) {
@@ -157,9 +172,15 @@ class ReportBuilder {
     for (SocketRecord& socket : sockets) {
       const double age = seconds(now_ - socket.created);
       std::optional<UnixName> name = name_of(socket);
-      out.sockets.push_back({std::move(socket), age, std::move(name)});
+      SocketUse use = use_of_it(socket);
+      out.sockets.push_back({std::move(socket), age, std::move(name), use});
     }
     return out;
+  }
+
+  [[nodiscard]] SocketUse use_of_it(const SocketRecord& socket) const {
+    const SocketFacts* facts = in_.tracker.facts(socket.id);
+    return facts == nullptr ? SocketUse{} : use_of(socket, *facts, now_);
   }
 
   [[nodiscard]] std::optional<UnixName> name_of(const SocketRecord& socket) const {
@@ -270,8 +291,8 @@ class ReportBuilder {
     for (const auto& [key, site] : in_.tracker.sites()) {
       if (site.created == 0) continue;  // all of its sockets turned out to belong elsewhere
       if (const auto found = findings.find(key); found != findings.end()) {
-        out.push_back(report.findings[found->second]);
-        names[key] = out.back().site;
+        names[key] = report.findings[found->second].site;
+        if (report.findings[found->second].finding.site == key) out.push_back(report.findings[found->second]);
         continue;
       }
       Finding finding;
@@ -310,7 +331,7 @@ class ReportBuilder {
 
   /// A copy that knows how each holder came by it.
   [[nodiscard]] ReportSocket shown(const SocketRecord& socket) const {
-    ReportSocket out{socket, seconds(now_ - socket.created), name_of(socket)};
+    ReportSocket out{socket, seconds(now_ - socket.created), name_of(socket), use_of_it(socket)};
     for (Holder& holder : out.record.holders) {
       holder.handed_over = hand_over_to(holder.process, socket, in_.tracker.processes());
     }
@@ -329,7 +350,8 @@ Report build_report(const ReportInput& input) {
 
 int exit_status(const Report& report, const Session& session) {
   if (!session.check) return 0;
-  if (report.leaked > session.max_leaks) return session.leak_exit_code;
+  const std::uint64_t leaks = report.counting ? report.counting->counted : report.leaked;
+  if (leaks > session.max_leaks) return session.leak_exit_code;
   if (const int status = session.target.exit_status.value_or(0); status != 0) return status;
   return report.complete ? 0 : 4;
 }

@@ -23,7 +23,7 @@ struct Replayed {
   if (options.older) session.judge.older = *options.older;
   if (options.interval) session.growth_window = *options.interval;
 
-  Pipeline pipeline({.growth_window = session.growth_window});
+  Pipeline pipeline({.growth_window = session.growth_window, .keep_last_closes = session.judge.at_exit});
   ReplaySource source(*recording);
   if (auto ok = drain(source, pipeline); !ok) return tl::unexpected(ok.error());
   ResolvedStacks symbolizer(*recording);

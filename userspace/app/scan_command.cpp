@@ -116,6 +116,7 @@ Result<ScanReport> Scan::report() {
   report.time = rfc3339(wall_clock_ms());
   report.snapshot = std::move(*snapshot);
   report.selected = selected_sockets(report.snapshot, filter_);
+  report.selected_others = selected_others(report.snapshot, filter_);
   report.ports = measure_ports(report.snapshot);
   estimate_exhaustion(report.ports, earlier_, report.snapshot.taken - earlier_at_);
   earlier_ = report.ports;

@@ -130,6 +130,37 @@ template <typename T>
   return actions;
 }
 
+[[nodiscard]] Json ports_json(const std::vector<ReportPortUse>& ports) {
+  Json out = Json::array();
+  for (const ReportPortUse& use : ports) {
+    out.push_back(Json{{"netns", use.netns}, {"local", use.local_address}, {"remote", use.remote_address},
+                       {"port", use.remote_port}, {"used", use.used}, {"range", use.range}});
+  }
+  return out;
+}
+
+[[nodiscard]] std::vector<ReportPortUse> ports_of(const Json& json) {
+  std::vector<ReportPortUse> ports;
+  for (const Json& use : json) {
+    ports.push_back({number<std::uint64_t>(use, "netns", 0), text(use, "local"), text(use, "remote"),
+                     number<std::uint16_t>(use, "port", 0), number<std::uint64_t>(use, "used", 0),
+                     number<std::uint64_t>(use, "range", 0)});
+  }
+  return ports;
+}
+
+[[nodiscard]] Json families_json(const std::vector<ReportFamily>& families) {
+  Json out = Json::array();
+  for (const ReportFamily& one : families) out.push_back(Json{{"family", one.family}, {"count", one.count}});
+  return out;
+}
+
+[[nodiscard]] std::vector<ReportFamily> families_of(const Json& json) {
+  std::vector<ReportFamily> families;
+  for (const Json& one : json) families.push_back({text(one, "family"), number<std::uint64_t>(one, "count", 0)});
+  return families;
+}
+
 [[nodiscard]] std::uint64_t ns_of(Duration duration) {
   return static_cast<std::uint64_t>(duration.count());
 }
@@ -148,6 +179,9 @@ Session new_session(const Options& options) {
   session.growth_window = options.interval.value_or(session.growth_window);
   session.max_leaks = options.max_leaks;
   session.leak_exit_code = options.leak_exit_code;
+  session.fail_on_suspect = options.fail_on_suspect;
+  session.only = options.only;
+  session.warmup = options.warmup;
   return session;
 }
 
@@ -168,6 +202,11 @@ std::string session_json(const Session& session) {
       {"check", session.check},
       {"max_leaks", session.max_leaks},
       {"leak_exit_code", session.leak_exit_code},
+      {"fail_on_suspect", session.fail_on_suspect},
+      {"only", session.only},
+      {"warmup_ns", ns_of(session.warmup)},
+      {"ports", ports_json(session.ports)},
+      {"other_families", families_json(session.other_families)},
       {"processes", names_json(session.names)}};
   if (session.actions) out["actions"] = actions_json(*session.actions);
   // Programs name themselves as they like: bytes that are no UTF-8 are replaced.
@@ -193,6 +232,13 @@ Session parse_session(const std::string& json) {
   session.check = member(facts, "check") != false;
   session.max_leaks = number(facts, "max_leaks", session.max_leaks);
   session.leak_exit_code = number(facts, "leak_exit_code", session.leak_exit_code) & 0xff;
+  session.fail_on_suspect = member(facts, "fail_on_suspect") == true;
+  for (const Json& rule : member(facts, "only")) {
+    if (rule.is_string()) session.only.push_back(rule.get<std::string>());
+  }
+  session.warmup = duration(facts, "warmup_ns", session.warmup);
+  session.ports = ports_of(member(facts, "ports"));
+  session.other_families = families_of(member(facts, "other_families"));
   for (const Json& process : member(facts, "processes")) {
     session.names.put({Pid{number<std::uint32_t>(process, "pid", 0)}, number<std::uint64_t>(process, "start_ns", 0)},
                       {text(process, "comm"), text(process, "exe"), text(process, "cgroup")});

@@ -29,8 +29,13 @@ struct Session {
   bool check = true;  // `check`: the exit status says what was found
   std::uint64_t max_leaks = 0;
   int leak_exit_code = 1;
+  bool fail_on_suspect = false;
+  std::vector<std::string> only;  // rules; empty = any
+  Duration warmup{};
 
   ProcessNames names;
+  std::vector<ReportPortUse> ports;          // as the last look found them
+  std::vector<ReportFamily> other_families;  // likewise
   std::optional<ReportActions> actions;  // with --destroy
 };
 

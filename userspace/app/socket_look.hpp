@@ -37,4 +37,7 @@ class SocketLook {
 /// The sockets that the filter means, by index.
 [[nodiscard]] std::vector<std::size_t> selected_sockets(const Snapshot& snapshot, const Filter& filter);
 
+/// Likewise those of families that are not judged.
+[[nodiscard]] std::vector<std::size_t> selected_others(const Snapshot& snapshot, const Filter& filter);
+
 }  // namespace sockleak

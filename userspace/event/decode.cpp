@@ -300,12 +300,12 @@ Event to_event(const sl_snapshot_cause& w) {
                        .backlog = w.backlog};
 }
 
+Event to_event(const sl_snapshot_thread& w) {
+  return SnapshotThread{.time = time_of(w.header), .task = task_of(w.header), .lives = (w.header.flags & SL_THREAD_LIVES) != 0};
+}
+
 Event to_event(const sl_snapshot_limit& w) {
-  return SnapshotLimit{.time = time_of(w.header),
-                       .pid = Pid{w.header.tgid},
-                       .comm = text_of(w.comm),
-                       .used = w.used,
-                       .limit = w.limit};
+  return SnapshotLimit{.time = time_of(w.header), .pid = Pid{w.header.tgid}, .comm = text_of(w.comm), .used = w.used, .limit = w.limit};
 }
 
 /// Marks are shared by two record types each.
@@ -381,6 +381,8 @@ Decoded decode(std::span<const std::byte> record) {
       return read<sl_snapshot_holder>(record, offsetof(sl_snapshot_holder, facts));
     case SL_SNAPSHOT_CAUSE:
       return read<sl_snapshot_cause>(record);
+    case SL_SNAPSHOT_THREAD:
+      return read<sl_snapshot_thread>(record);
     case SL_SNAPSHOT_LIMIT:
       return read<sl_snapshot_limit>(record);
     case SL_SNAPSHOT_BEGIN:

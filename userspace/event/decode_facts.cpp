@@ -14,8 +14,19 @@ constexpr std::uint64_t kLatest = std::numeric_limits<std::int64_t>::max();
   return KernelTime{std::min(ns, kLatest)};
 }
 
+[[nodiscard]] Uses uses_of(const sl_uses& wire) {
+  if (wire.since_ns == 0) return {};
+  return {.since = time_of(wire.since_ns),
+          .bursts = wire.bursts,
+          .first = time_of(wire.first_ns),
+          .last = time_of(wire.last_ns),
+          .longest_gap = Duration(static_cast<Duration::rep>(std::min<std::uint64_t>(wire.longest_gap_ns, kLatest)))};
+}
+
+}  // namespace
+
 /// One that a newer kernel side knows is none that we may take for nobody.
-[[nodiscard]] Waiter waiter_of(std::uint8_t waiter) {
+Waiter waiter_of(std::uint8_t waiter) {
   switch (waiter) {
     case SL_WAITER_NOBODY:
       return Waiter::kNobody;
@@ -31,17 +42,6 @@ constexpr std::uint64_t kLatest = std::numeric_limits<std::int64_t>::max();
       return Waiter::kUnknown;
   }
 }
-
-[[nodiscard]] Uses uses_of(const sl_uses& wire) {
-  if (wire.since_ns == 0) return {};
-  return {.since = time_of(wire.since_ns),
-          .bursts = wire.bursts,
-          .first = time_of(wire.first_ns),
-          .last = time_of(wire.last_ns),
-          .longest_gap = Duration(static_cast<Duration::rep>(std::min<std::uint64_t>(wire.longest_gap_ns, kLatest)))};
-}
-
-}  // namespace
 
 SocketFacts facts_of(const sl_facts& wire) {
   const auto says = [&wire](unsigned flag) { return (wire.flags & flag) != 0; };

@@ -145,12 +145,14 @@ struct SnapshotCause {
   KernelTime time; SocketId socket; Cause cause; bool ownerless; std::string evidence;
   std::uint32_t waiting; std::uint32_t backlog;
 };
+/// After a snapshot: whether a thread that made a socket which is still open is there.
+struct SnapshotThread { KernelTime time; Task task; bool lives; };
 /// After a snapshot: a process that is near its limit of descriptors.
 struct SnapshotLimit { KernelTime time; Pid pid; std::string comm; std::uint64_t used; std::uint64_t limit; };
 
 using Event = std::variant<SessionBegan, CommandEnded, SocketCreated, SocketAccepted, StateChanged, SocketClosed,
                            SocketDestroyed, ProcessForked, ProcessExeced, ProcessExited, ProcessFreed, SnapshotBegan,
-                           DescriptorReceived, SnapshotSocket, SnapshotHolder, SnapshotEnded, SnapshotCause, SnapshotLimit,
+                           DescriptorReceived, SnapshotSocket, SnapshotHolder, SnapshotEnded, SnapshotCause, SnapshotLimit, SnapshotThread,
                            SocketTouched, SocketGoroutine, GoroutineAncestors, SocketWaited, SocketNamed>;
 
 }  // namespace sockleak

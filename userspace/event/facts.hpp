@@ -43,7 +43,7 @@ struct SocketFacts {
   bool attempted = false;            // a connection was once begun, whatever became of it (write_seq != 0)
 
   std::uint32_t unread = 0;          // bytes (UDP: memory charged to the receive queue; unix: of the first messages), without the peer's FIN
-  std::optional<bool> end_read;      // the peer's FIN has come: whether the program has read it
+  std::optional<bool> end_read;      // the peer's FIN has come, or the connection failed: whether the program has been told
   Waiter waiter = Waiter::kUnknown;
   Uses uses;
 

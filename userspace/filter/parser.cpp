@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/text.hpp"
+#include "event/family.hpp"
 #include "filter/filter_node.hpp"
 
 namespace sockleak {
@@ -368,10 +369,9 @@ class Parser {
   Result<Node> family(const std::string& word) {
     auto value = equated(word);
     if (!value) return tl::unexpected<Error>(value.error());
-    const std::string name = lower(value->second);
-    if (name == "inet") return negated_unless(value->first, make(word, FamilyIs{Family::kInet}));
-    if (name == "inet6") return negated_unless(value->first, make(word, FamilyIs{Family::kInet6}));
-    return bad("no family: " + quote(value->second), "families are inet and inet6");
+    const auto number = family_number(lower(value->second));
+    if (!number) return bad("no family: " + quote(value->second), "families are inet, inet6, unix, netlink ...");
+    return negated_unless(value->first, make(word, FamilyIs{static_cast<Family>(*number)}));
   }
 
   std::vector<std::string> tokens_;

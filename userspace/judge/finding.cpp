@@ -13,6 +13,8 @@ const char* to_string(Verdict verdict) {
       return "pool";
     case Verdict::kInherited:
       return "inherited";
+    case Verdict::kStuck:
+      return "stuck";
     case Verdict::kOwnerless:
       return "ownerless";
   }

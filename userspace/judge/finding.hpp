@@ -10,7 +10,7 @@
 
 namespace sockleak {
 
-enum class Verdict : std::uint8_t { kLeak, kSuspect, kPool, kInherited, kOwnerless };
+enum class Verdict : std::uint8_t { kLeak, kSuspect, kPool, kInherited, kOwnerless, kStuck };
 [[nodiscard]] const char* to_string(Verdict verdict);  // "leak" ...
 
 struct Evidence {
@@ -21,6 +21,7 @@ struct Evidence {
 
 struct Finding {
   SiteKey site;
+  std::vector<SiteKey> merged = {};  // other sites that are the same way to the same place
   Verdict verdict = Verdict::kSuspect;
   double confidence = 0;   // of all rules together
   bool counts = false;     // among the leaked sockets of the report: sure enough, and somebody's fault here

@@ -1,67 +1,51 @@
-// growth: the fewest open sockets of a site rise from window to window. Load makes the maximum swing; only what is
-// never given back lifts the minimum.
+// growth: more and more sockets of one place are open, and nobody waits for what comes on them. A remark: a program that does
+// more and more work looks the same, until its siblings or its own sockets say otherwise.
 #include <algorithm>
-#include <memory>
-#include <string>
 
 #include "base/text.hpp"
 #include "judge/rule.hpp"
+#include "judge/standing.hpp"
 
 namespace sockleak {
 namespace {
 
-constexpr std::uint32_t kLeastRise = 4;  // sockets; fewer are noise
-constexpr double kBase = 0.5;
-constexpr double kPerWindow = 0.05;
-constexpr double kMost = 0.9;
+constexpr std::ptrdiff_t kSinceThird = 5;
+constexpr std::ptrdiff_t kSinceTwoThirds = 3;
+constexpr double kConfidence = 0.4;
 
-/// How often in a row, up to the last window, the minimum was above the one before.
-[[nodiscard]] std::size_t rising_windows(const std::vector<std::uint32_t>& minima) {
-  std::size_t rises = 0;
-  while (rises + 1 < minima.size()) {
-    const std::size_t last = minima.size() - 1 - rises;
-    if (minima[last] <= minima[last - 1]) break;
-    ++rises;
-  }
-  return rises;
-}
-
-[[nodiscard]] bool closed_unseen(const Site& site) {
-  return std::any_of(site.close_paths.begin(), site.close_paths.end(),
-                     [](const auto& path) { return path.first.how == CloseHow::kUnseen; });
+[[nodiscard]] std::ptrdiff_t open_at(const Siblings& siblings, KernelTime time) {
+  const auto open = std::count_if(siblings.open.begin(), siblings.open.end(), [&](const Life& life) { return life.born <= time; });
+  const auto gone = std::count_if(siblings.gone.begin(), siblings.gone.end(),
+                                  [&](const GoneSocket& s) { return s.born <= time && time < s.closed; });
+  return open + static_cast<std::ptrdiff_t>(static_cast<double>(gone) * siblings.gone_weight);
 }
 
 class GrowthRule final : public Rule {
  public:
-  [[nodiscard]] std::optional<Accusation> inspect(const SiteView& view, const JudgeOptions& options) const override {
+  void inspect(const SiblingsView& view, const JudgeOptions& options, std::vector<Charge>& charges) const override {
+    const Siblings& siblings = view.siblings;
     // Sockets from before we came are found one by one: their number rises with what we see, not with what is opened.
-    if (view.key.origin == Origin::kBeforeAttach) return std::nullopt;
-    if (closed_unseen(view.site)) return std::nullopt;  // nobody knows when: the minima are too high
-    const auto minima = view.site.live_minima.ended(view.now);
-    const std::size_t rises = rising_windows(minima);
-    if (rises == 0 || rises < options.growth_windows) return std::nullopt;
-    const std::uint32_t first = minima[minima.size() - 1 - rises];
-    const std::uint32_t last = minima.back();
-    if (last - first < kLeastRise) return std::nullopt;
-    Accusation accusation;
-    for (const SocketRecord* socket : view.open) {
-      if (accusation.sockets.size() == last - first) break;
-      if (!socket->unaccepted && socket->state != TcpState::kListen) accusation.sockets.push_back(socket);
+    if (siblings.key.role == Role::kBeforeConnected || siblings.key.role == Role::kBeforeAccepted) return;
+    const KernelTime begin = view.tracker.session_begin();
+    const Duration third = (view.now - begin) / 3;
+    const auto now = static_cast<std::ptrdiff_t>(siblings.open.size());
+    const std::ptrdiff_t early = open_at(siblings, begin + third), late = open_at(siblings, begin + 2 * third);
+    if (begin.ns == 0 || now - early < kSinceThird || now - late < kSinceTwoThirds) return;
+    Charge charge{.rule = "growth", .confidence = kConfidence, .lives = {}, .more = 0, .verdict = Verdict::kLeak, .text = {}};
+    for (const Life& life : siblings.open) {
+      if (standing_of(life, options.older) == Standing::kIdle && !life.accepted) charge.lives.push_back(&life);
     }
-    if (accusation.sockets.empty()) return std::nullopt;
-    accusation.count = accusation.sockets.size();
-    accusation.evidence = {"growth",
-                           "fewest open sockets rose from " + count_text(first) + " to " + count_text(last) + " over " +
-                               std::to_string(rises) + " windows of " + duration_text(view.site.live_minima.window()),
-                           std::min(kBase + kPerWindow * static_cast<double>(rises), kMost)};
-    return accusation;
+    if (charge.lives.size() < static_cast<std::size_t>(kSinceThird)) return;
+    charge.text = [early, now](const Lives&) {
+      return "from " + count_text(static_cast<std::uint64_t>(early)) + " open ones after a third of the session to " +
+             count_text(static_cast<std::uint64_t>(now)) + " at its end";
+    };
+    charges.push_back(std::move(charge));
   }
 };
 
 }  // namespace
 
-std::unique_ptr<Rule> make_growth_rule() {
-  return std::make_unique<GrowthRule>();
-}
+std::unique_ptr<Rule> make_growth_rule() { return std::make_unique<GrowthRule>(); }
 
 }  // namespace sockleak

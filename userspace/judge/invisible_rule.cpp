@@ -1,73 +1,82 @@
-// invisible: a descriptor whose TCP socket is closed already (reset, refused), or was never connected or bound. The
-// kernel has taken such a socket out of its tables: `ss` and inet_diag do not list it, and it can do nothing any more
-// but be closed.
+// invisible: a descriptor whose socket is closed already (reset, refused), or was never connected or bound. The kernel has
+// taken such a socket out of its tables: `ss` and inet_diag do not list it, and it can do nothing any more but be closed.
 #include <algorithm>
-#include <memory>
-#include <string>
+#include <array>
 
 #include "base/text.hpp"
 #include "judge/rule.hpp"
+#include "judge/standing.hpp"
 
 namespace sockleak {
 namespace {
 
-// A server's connection has no second life.
-constexpr double kAccepted = 0.9;
-// A client's pool notices a reset at the next use only: one says little, many say more, unless they stand still.
-constexpr double kFirstBroken = 0.6;
-// A socket that was never used may be somebody's reserve.
-constexpr double kFirstUnused = 0.3;
-constexpr double kPerSocket = 0.05;
-constexpr double kMost = 0.9;
-constexpr double kPlateau = 0.6;
-constexpr std::size_t kManyCount = 3;
-constexpr double kManyBeforeAttach = 0.85;
+// A server's connection has no second life; nor has one whose error the program has seen.
+constexpr std::array<double, 2> kOver{0.82, 0.9};
+// A client's pool notices a reset at the next use only.
+constexpr std::array<double, 3> kBroken{0.4, 0.45, 0.48};
+// A refused connection is in no pool; one may be tried again on the same socket.
+constexpr std::array<double, 3> kRefused{0.6, 0.82, 0.9};
+// One or two that were never used may be somebody's reserve.
+constexpr std::array<double, 5> kUnused{0.2, 0.3, 0.6, 0.8, 0.85};
 
-[[nodiscard]] bool was_connected(const SocketRecord& socket) {
-  return socket.addresses.remote.port != 0;
-}
-
-[[nodiscard]] double confidence_of(const SiteView& view, std::size_t broken, std::size_t unused) {
-  if (view.key.origin == Origin::kAccept) return kAccepted;
-  if (view.key.origin == Origin::kBeforeAttach) return broken >= kManyCount ? kManyBeforeAttach : kFirstBroken;
-  const double first = broken != 0 ? kFirstBroken : kFirstUnused;
-  const double by_count = std::min(first + kPerSocket * static_cast<double>(broken + unused - 1), kMost);
-  return is_plateau(view) ? std::min(by_count, kPlateau) : by_count;
+[[nodiscard]] std::string text_of(const Lives& lives, Duration older) {
+  std::size_t broken = 0, refused = 0, unused = 0;
+  Duration oldest{};
+  for (const Life* life : lives) {
+    const Standing standing = standing_of(*life, older);
+    broken += standing == Standing::kBroken ? 1 : 0;
+    refused += standing == Standing::kRefused ? 1 : 0;
+    unused += standing == Standing::kNeverConnected ? 1 : 0;
+    oldest = std::max(oldest, life->until - std::max(life->socket->state_since, life->born));
+  }
+  std::string text = sockets_text(lives.size()) + " that `ss` cannot show: ";
+  const char* separator = "";
+  const auto add = [&](std::size_t count, const char* what) {
+    if (count == 0) return;
+    text += separator + count_text(count) + what;
+    separator = ", ";
+  };
+  add(refused, " refused or given up");
+  add(broken, " broken off");
+  add(unused, " never connected");
+  return text + ", for >= " + duration_text(older) + ", oldest " + duration_text(oldest);
 }
 
 class InvisibleRule final : public Rule {
  public:
-  [[nodiscard]] std::optional<Accusation> inspect(const SiteView& view, const JudgeOptions& options) const override {
-    if (view.key.protocol != Protocol::kTcp) return std::nullopt;
-    Accusation accusation;
-    std::size_t broken = 0;
-    Duration oldest{};
-    for (const SocketRecord* socket : view.open) {
-      if (socket->state != TcpState::kClose || socket->holders.empty()) continue;
-      const Duration age = view.now - std::max(socket->state_since, socket->created);
-      if (age < options.older) continue;
-      oldest = std::max(oldest, age);
-      broken += was_connected(*socket) ? 1 : 0;
-      accusation.sockets.push_back(socket);
+  void inspect(const SiblingsView& view, const JudgeOptions& options, std::vector<Charge>& charges) const override {
+    Lives over, broken, refused, unused;
+    for (const Life* life : lives_with_future(view.siblings)) {
+      switch (standing_of(*life, options.older)) {
+        case Standing::kBroken:
+          (life->accepted || life->facts.end_read.value_or(false) ? over : broken).push_back(life);
+          break;
+        case Standing::kRefused:
+          refused.push_back(life);
+          break;
+        case Standing::kNeverConnected:
+          unused.push_back(life);
+          break;
+        default:
+          break;
+      }
     }
-    if (accusation.sockets.empty()) return std::nullopt;
-    accusation.count = accusation.sockets.size();
-    const std::size_t unused = accusation.count - broken;
-    std::string text = count_text(accusation.count) + (accusation.count == 1 ? " socket" : " sockets") +
-                       " that `ss` cannot show: ";
-    if (broken != 0) text += count_text(broken) + " broken off";
-    if (broken != 0 && unused != 0) text += ", ";
-    if (unused != 0) text += count_text(unused) + " never connected";
-    text += ", for >= " + duration_text(options.older) + ", oldest " + duration_text(oldest);
-    accusation.evidence = {"invisible", std::move(text), confidence_of(view, broken, unused)};
-    return accusation;
+    const auto text = [older = options.older](const Lives& lives) { return text_of(lives, older); };
+    const auto charge = [&](Lives& lives, std::span<const double> trust) {
+      if (lives.empty()) return;
+      const double confidence = by_count(trust, lives.size());
+      charges.push_back({.rule = "invisible", .confidence = confidence, .lives = std::move(lives), .more = 0,
+                         .verdict = Verdict::kLeak, .text = text});
+    };
+    charge(over, kOver);
+    charge(broken, kBroken);
+    charge(refused, kRefused);
+    charge(unused, kUnused);
   }
 };
 
 }  // namespace
 
-std::unique_ptr<Rule> make_invisible_rule() {
-  return std::make_unique<InvisibleRule>();
-}
+std::unique_ptr<Rule> make_invisible_rule() { return std::make_unique<InvisibleRule>(); }
 
 }  // namespace sockleak

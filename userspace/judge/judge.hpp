@@ -1,4 +1,4 @@
-// Runs every rule over every site and merges the accusations of one site into one finding.
+// Runs every rule over all siblings and merges what is charged on one path into one finding.
 #pragma once
 
 #include <vector>
@@ -9,6 +9,6 @@ namespace sockleak {
 
 /// Worst first; the same tracker state and `now` always give the same findings in the same order.
 [[nodiscard]] std::vector<Finding> judge(const Tracker& tracker, KernelTime now, const JudgeOptions& options,
-                                         const IsPooled& is_pooled = [](const SocketRecord&) { return false; });
+                                         const JudgeNames& names = {});
 
 }  // namespace sockleak

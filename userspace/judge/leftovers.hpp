@@ -4,9 +4,11 @@
 #include <optional>
 #include <vector>
 
-#include "judge/rule.hpp"
+#include "track/tracker.hpp"
 
 namespace sockleak {
+
+struct JudgeOptions;
 
 /// How it came to those who hold it, the way that says most against them; nullopt if its creator lives, or if one of
 /// them holds it for good reason.

@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "judge/leftovers.hpp"
+#include "judge/rule.hpp"
 #include "track/hand_over.hpp"
 
 namespace sockleak {
@@ -30,37 +31,40 @@ namespace {
 
 class OutlivedCreatorRule final : public Rule {
  public:
-  [[nodiscard]] std::optional<Accusation> inspect(const SiteView& view, const JudgeOptions& options) const override {
-    Accusation accusation;
-    std::map<HandOver, std::uint64_t> ways;
-    double confidence = 0;
-    for (const SocketRecord* socket : view.open) {
-      const auto how = left_over(*socket, view.tracker);
-      if (!how) continue;
-      const auto end = view.tracker.processes().end_of(owner_of(*socket));
-      // Who just took over may still be at it; what came along by mistake is wrong from the start.
-      if (*how != HandOver::kForkExec && view.now - *end < options.older) continue;
-      ++ways[*how];
-      confidence = std::max(confidence, leftover_confidence(*how, view.key.protocol));
-      accusation.sockets.push_back(socket);
+  void inspect(const SiblingsView& view, const JudgeOptions& options, std::vector<Charge>& charges) const override {
+    Charge charge{.rule = "outlived-creator", .confidence = 0, .lives = {}, .more = 0, .verdict = Verdict::kInherited, .text = {}};
+    for (const auto* lives : {&view.siblings.open, &view.siblings.open_listeners}) {
+      for (const Life& life : *lives) {
+        const auto how = left_over(*life.socket, view.tracker);
+        if (!how) continue;
+        const auto end = view.tracker.processes().end_of(owner_of(*life.socket));
+        // Who just took over may still be at it; what came along by mistake is wrong from the start.
+        if (*how != HandOver::kForkExec && view.now - *end < options.older) continue;
+        charge.confidence = std::max(charge.confidence, leftover_confidence(*how, view.siblings.key.protocol));
+        charge.lives.push_back(&life);
+      }
     }
-    if (accusation.sockets.empty()) return std::nullopt;
-    accusation.count = accusation.sockets.size();
-    std::string text = "the process that opened " + std::string(accusation.count == 1 ? "it" : "them") + " has ended: ";
+    if (charge.lives.empty()) return;
+    charge.text = [&tracker = view.tracker](const Lives& lives) { return text_of(lives, tracker); };
+    charges.push_back(std::move(charge));
+  }
+
+ private:
+  [[nodiscard]] static std::string text_of(const Lives& lives, const Tracker& tracker) {
+    std::map<HandOver, std::uint64_t> ways;
+    for (const Life* life : lives) ++ways[left_over(*life->socket, tracker).value_or(HandOver::kUnknown)];
+    std::string text = "the process that opened " + std::string(lives.size() == 1 ? "it" : "them") + " has ended: ";
     const char* separator = "";
     for (const auto& [how, count] : ways) {
       text += separator + count_text(count) + ' ' + words_for(how);
       separator = ", ";
     }
-    accusation.evidence = {"outlived-creator", std::move(text), confidence};
-    return accusation;
+    return text;
   }
 };
 
 }  // namespace
 
-std::unique_ptr<Rule> make_outlived_creator_rule() {
-  return std::make_unique<OutlivedCreatorRule>();
-}
+std::unique_ptr<Rule> make_outlived_creator_rule() { return std::make_unique<OutlivedCreatorRule>(); }
 
 }  // namespace sockleak

@@ -1,20 +1,25 @@
-// What several rules ask of a site.
+// What several rules ask of siblings.
 #include "judge/rule.hpp"
 
 #include <algorithm>
-#include <functional>
+
+#include "base/text.hpp"
 
 namespace sockleak {
-namespace {
 
-constexpr std::size_t kPlateauWindows = 4;
+Lives lives_with_future(const Siblings& siblings) {
+  Lives lives;
+  for (const Life& life : siblings.open) lives.push_back(&life);
+  for (const Life& life : siblings.ended) {
+    if (life.how != CloseHow::kExit) lives.push_back(&life);
+  }
+  return lives;
+}
 
-}  // namespace
+std::string sockets_text(std::size_t count) { return count_text(count) + (count == 1 ? " socket" : " sockets"); }
 
-bool is_plateau(const SiteView& view) {
-  const auto minima = view.site.live_minima.ended(view.now);
-  if (minima.size() < kPlateauWindows) return false;
-  return std::is_sorted(minima.end() - kPlateauWindows, minima.end(), std::greater<>());
+double by_count(std::span<const double> first, std::size_t count) {
+  return count == 0 ? 0 : first[std::min(count, first.size()) - 1];
 }
 
 }  // namespace sockleak

@@ -6,6 +6,11 @@ namespace sockleak {
 namespace {
 
 constexpr std::size_t kRises = 2;
+// So many that have been open for so long: whatever they are, where they were used last will be asked.
+constexpr std::size_t kSeveral = 3;
+constexpr Duration kAWhile = std::chrono::seconds(4);
+constexpr std::size_t kKept = 3;
+constexpr Duration kKeptFor = std::chrono::seconds(2);
 
 [[nodiscard]] bool rises(const Site& site, KernelTime now) {
   const auto minima = site.live_minima.ended(now);
@@ -23,6 +28,11 @@ std::vector<Suspicion> suspicions(const Tracker& tracker, KernelTime now, Durati
   for (const auto& [key, site] : tracker.sites()) {
     if (rises(site, now)) suspected.insert(key);
   }
+  std::map<SiteKey, std::size_t> lasting;
+  for (const auto& [id, socket] : tracker.sockets()) {
+    if (socket.unaccepted || socket.state == TcpState::kListen || now - socket.created < kAWhile) continue;
+    if (++lasting[Tracker::site_of(socket)] == kSeveral) suspected.insert(Tracker::site_of(socket));
+  }
   for (const auto& [id, socket] : tracker.sockets()) {
     if (!socket.unaccepted && socket.close_wait_since && now - *socket.close_wait_since >= patience) {
       suspected.insert(Tracker::site_of(socket));
@@ -37,6 +47,15 @@ std::vector<Suspicion> suspicions(const Tracker& tracker, KernelTime now, Durati
   std::vector<Suspicion> out;
   for (auto& [key, suspicion] : found) out.push_back(std::move(suspicion));
   return out;
+}
+
+bool keeps_sockets(const Tracker& tracker, KernelTime now) {
+  std::map<SiteKey, std::size_t> kept;
+  for (const auto& [id, socket] : tracker.sockets()) {
+    if (socket.unaccepted || socket.state == TcpState::kListen || now - socket.created < kKeptFor) continue;
+    if (++kept[Tracker::site_of(socket)] >= kKept) return true;
+  }
+  return false;
 }
 
 }  // namespace sockleak

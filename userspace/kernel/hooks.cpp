@@ -48,7 +48,7 @@ constexpr const char* kUnixCost =
 constexpr const char* kSameProgram = "the same program as for accept";
 constexpr const char* kNeverSkipped = "a second look at each socket made, connected or closed, which a preemptible kernel never leaves out";
 constexpr const char* kTracefs = "/sys/kernel/tracing";
-constexpr const char* kTouchCost = "a look-up per read and write of the targets, while a site is suspected";
+constexpr const char* kTouchCost = "a look-up per read and write of the targets, once a site is suspected or keeps three sockets open for 2 s";
 
 bool is_trampoline(HookKind kind) { return kind == HookKind::kFentry || kind == HookKind::kFexit; }
 

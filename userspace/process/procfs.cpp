@@ -163,6 +163,11 @@ bool Procfs::exists(Pid pid) const {
   return ::access(of(pid).c_str(), F_OK) == 0;
 }
 
+bool Procfs::has_thread(Pid pid, Pid tid) const {
+  std::error_code error;
+  return std::filesystem::exists(of(pid) / "task" / std::to_string(tid.value), error);
+}
+
 std::string Procfs::comm(Pid pid) const {
   std::string name = read_file(of(pid) / "comm").value_or("");
   if (name.ends_with('\n')) name.pop_back();  // one: further newlines are the name's own

@@ -29,6 +29,7 @@ class Procfs {
   explicit Procfs(std::filesystem::path root = "/proc") : root_(std::move(root)) {}
 
   [[nodiscard]] bool exists(Pid pid) const;
+  [[nodiscard]] bool has_thread(Pid pid, Pid tid) const;
   /// Thread group leader's name; empty if the process is gone.
   [[nodiscard]] std::string comm(Pid pid) const;
   /// Target of /proc/PID/exe; empty if unreadable. " (deleted)" removed.

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <string_view>
 
-#include "../../bpf/config.h"
+#include "abi/config.h"
 
 namespace sockleak {
 namespace {

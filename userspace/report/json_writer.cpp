@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.hpp"
+#include "report/remarks.hpp"
 #include "report/writers.hpp"
 
 namespace sockleak {
@@ -83,6 +84,25 @@ constexpr int kIndent = 2;
   return holder.via != Via::kSleeper && holder.via != Via::kEndingTask;
 }
 
+[[nodiscard]] Json seconds_or_null(const std::optional<double>& number) {
+  return number ? Json(rounded(*number, 1e3)) : Json(nullptr);
+}
+
+/// Recordings from before there were any have none of these.
+void add_facts(Json& out, const SocketUse& use) {
+  const SocketFacts& facts = use.facts;
+  if (!facts.known) return;
+  out["unread_bytes"] = facts.unread;
+  out["end_read"] = facts.end_read ? Json(*facts.end_read) : Json(nullptr);
+  out["waiter"] = text_or_null(to_string(facts.waiter));
+  out["dwell_s"] = seconds_or_null(use.dwell_s);
+  out["uses"] = nullptr;
+  if (facts.uses.since == KernelTime{}) return;
+  out["uses"] = Json{{"since_s", rounded(use.counted_s, 1e3)},
+                     {"bursts", facts.uses.bursts},
+                     {"longest_gap_s", rounded(seconds(facts.uses.longest_gap), 1e3)}};
+}
+
 [[nodiscard]] Json socket_json(const ReportSocket& socket) {
   const SocketRecord& record = socket.record;
   Json holders = Json::array();
@@ -97,10 +117,11 @@ constexpr int kIndent = 2;
           {"netns", number_or_null(record.netns.value)},
           {"inode", number_or_null(record.inode)},
           {"age_s", rounded(std::max(socket.age_s, 0.0), 1e3)},
-          {"idle_s", nullptr},  // nothing measures it yet
+          {"idle_s", seconds_or_null(socket.use.idle_s)},
           {"rx_bytes", record.rx_bytes},
           {"tx_bytes", record.tx_bytes},
           {"holders", std::move(holders)}};
+  add_facts(out, socket.use);
   if (record.addresses.protocol == Protocol::kUnix) {
     const UnixName name = socket.name.value_or(UnixName{});
     out["type"] = text_or_null(to_string(record.addresses.type));
@@ -198,7 +219,7 @@ constexpr int kIndent = 2;
   if (!target.types.empty()) out["types"] = target.types;
   if (target.kind == "container") out["id"] = valid_utf8(target.id);
   if (target.kind == "container" || target.kind == "cgroup") out["path"] = valid_utf8(target.path);
-  if (target.kind != "command") return out;
+  if (target.kind != "command" && target.command.empty()) return out;
   Json command = Json::array();
   for (const std::string& argument : target.command) command.push_back(valid_utf8(argument));
   out["command"] = std::move(command);
@@ -279,10 +300,15 @@ std::string write_json(const Report& report) {
       {"totals",
        {{"created", report.created}, {"closed", report.closed}, {"open", report.open}, {"leaked", report.leaked},
         {"ownerless", ownerless}}},
+      {"open_by",
+       {{"listening", report.account.listening}, {"in_use", report.account.in_use}, {"pooled", report.account.pooled},
+        {"kept", report.account.kept}, {"undecided", report.account.undecided}}},
       {"findings", std::move(findings)},
       {"ownerless", ownerless_json(report)},
-      {"ports", Json::array()},
-      {"limits", limits_json(report)}};
+      {"ports", ports_json(report)},
+      {"limits", limits_json(report)},
+      {"other_families", other_families_json(report)}};
+  if (report.counting) out["counting"] = counting_json(*report.counting);
   if (report.actions) {
     Json actions = Json::array();
     for (const ReportAction& action : report.actions->sockets) actions.push_back(action_json(action));

@@ -155,6 +155,9 @@ std::string remedy_text(const ReportFinding& finding) {
   if (finding.finding.verdict == Verdict::kPool) {
     return "none needed: the number of open sockets stays flat while the site is busy";
   }
+  if (finding.finding.verdict == Verdict::kStuck) {
+    return "no close() is missing: find where the threads hang that should read these requests";
+  }
   if (all_unaccepted(finding)) {
     return "the program does not accept() them: accept until EAGAIN, or close the listener when it is no longer served";
   }

@@ -11,6 +11,8 @@
 
 #include "base/counters.hpp"
 #include "base/time.hpp"
+#include "event/facts.hpp"
+#include "judge/account.hpp"
 #include "judge/finding.hpp"
 #include "report/action.hpp"
 #include "stack/stack.hpp"
@@ -81,10 +83,18 @@ struct ReportAncestor {
   std::size_t culprit = 0;
 };
 
+struct SocketUse {
+  SocketFacts facts;              // not known: nor is the rest
+  std::optional<double> idle_s;   // since data was last sent or received
+  std::optional<double> dwell_s;  // CLOSE_WAIT: since the peer closed
+  double counted_s = 0;           // how long its uses were counted
+};
+
 struct ReportSocket {
   SocketRecord record;
   double age_s = 0;
   std::optional<UnixName> name = {};  // of a unix socket
+  SocketUse use = {};
 };
 
 struct ReportFinding {
@@ -132,6 +142,34 @@ struct ReportLimit {
   std::uint64_t used = 0, limit = 0;  // descriptors
 };
 
+/// Ephemeral ports in use towards one destination.
+struct ReportPortUse {
+  std::uint64_t netns = 0;
+  std::string local_address;
+  std::string remote_address;
+  std::uint16_t remote_port = 0;
+  std::uint64_t used = 0, range = 0;
+  [[nodiscard]] double percent() const {
+    return range == 0 ? 100.0 : 100.0 * static_cast<double>(used) / static_cast<double>(range);
+  }
+};
+
+/// Sockets of one family that is not followed.
+struct ReportFamily {
+  std::string family;  // "netlink"
+  std::uint64_t count = 0;
+};
+
+/// What makes `check` fail.
+struct ReportCounting {
+  bool suspects = false;            // --fail-on suspect
+  std::vector<std::string> only;    // --only: rules; empty = any
+  double warmup_s = 0;              // --warmup
+  std::uint64_t max_leaks = 0;      // --max-leaks
+  std::uint64_t counted = 0;        // sockets; more than max_leaks fail
+  std::uint64_t left_out = 0;       // accused, but opened before the end of the warm-up
+};
+
 struct Report {
   std::string tool_version;
   HostFacts host;
@@ -141,9 +179,13 @@ struct Report {
   Counters counters;
   bool complete = true;
   std::uint64_t created = 0, closed = 0, open = 0, leaked = 0;
+  Account account;  // of what is open now
   std::vector<ReportFinding> findings;  // worst first
   std::vector<ReportOwnerless> ownerless;  // most sockets first
   std::vector<ReportLimit> limits;         // holders of tracked sockets that are near their RLIMIT_NOFILE
+  std::vector<ReportPortUse> ports;        // of what tracked sockets are connected to, most used first
+  std::vector<ReportFamily> other_families;  // left open, most sockets first
+  std::optional<ReportCounting> counting;  // of check
   std::optional<ReportActions> actions;    // with --destroy
   /// Every site, accused or not, if that was asked for. One without evidence has no verdict.
   std::optional<std::vector<ReportFinding>> sites;

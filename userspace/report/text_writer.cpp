@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "report/frame_text.hpp"
 #include "report/phrases.hpp"
+#include "report/remarks.hpp"
 #include "report/remedy.hpp"
 #include "report/writers.hpp"
 
@@ -75,6 +76,12 @@ class TextReport {
     out_ += '\n';
   }
 
+  void ports(const Report& report) {
+    const std::vector<std::string> crowded = crowded_ports(report);
+    for (const std::string& sentence : crowded) out_ += painted("33", "PORTS") + "  " + sentence + '\n';
+    if (!crowded.empty()) row("remedy", "keep connections and use them again; close what is leaked; more addresses or ports\n");
+  }
+
   void not_shown(std::size_t count) { out_ += "… " + counted(count, "more site", "more sites") + " not shown\n\n"; }
 
   void total(const Report& report) {
@@ -82,19 +89,34 @@ class TextReport {
     std::size_t suspects = 0;
     for (const ReportFinding& finding : report.findings) {
       const Finding& judged = finding.finding;
-      if (judged.verdict == Verdict::kPool || judged.verdict == Verdict::kOwnerless || judged.leaked == 0) continue;
+      if (judged.verdict == Verdict::kPool || judged.verdict == Verdict::kOwnerless || judged.verdict == Verdict::kStuck || judged.leaked == 0) {
+        continue;
+      }
       ++(judged.verdict == Verdict::kLeak || judged.counts ? leaks : suspects);
     }
-    if (leaks == 0 && report.leaked == 0) {
-      out_ += "no leak found";
-    } else {
+    if (leaks != 0 || report.leaked != 0) {
       out_ += counted(leaks, "site", "sites") + ", " + counted(report.leaked, "leaked socket", "leaked sockets");
+    } else {
+      out_ += suspects == 0 && report.account.undecided == 0 ? "no leak found" : "no leak proven";
     }
     if (suspects != 0) out_ += kDot + counted(suspects, "suspect site", "suspect sites");
     out_ += kDot + count_text(report.created) + " created, " + count_text(report.closed) + " closed";
-    if (leaks == 0) out_ += ", " + count_text(report.open) + " open";
+    if (leaks == 0) out_ += ", " + open_text(report);
     out_ += kDot;
     completeness(report);
+  }
+
+  /// What would decide it.
+  void undecided(const Report& report) {
+    const std::uint64_t count = report.account.undecided;
+    if (count == 0) return;
+    out_ += "  " + counted(count, "open socket lies", "open sockets lie") +
+            " idle without a verdict: nothing was opened or closed beside them that would tell. Watch longer, or while the program "
+            "is at work.\n";
+  }
+
+  void remarks(const Report& report) {
+    for (const std::string& remark : sockleak::remarks(report)) out_ += remark + '\n';
   }
 
   void details(const Report& report) {
@@ -133,6 +155,8 @@ class TextReport {
       text += count_text(open) + " of " + counted(judged.created, "socket", "sockets") + " kept open";
     } else if (judged.verdict == Verdict::kOwnerless) {
       text += counted(judged.leaked, "connection waits", "connections wait") + " for accept()";
+    } else if (judged.verdict == Verdict::kStuck) {
+      text += counted(judged.leaked, "connection has", "connections have") + " requests that nobody reads";
     } else {
       text += count_text(judged.leaked) + " of " + counted(judged.created, "socket", "sockets") + " never closed";
     }
@@ -210,6 +234,24 @@ class TextReport {
     if (shown < all) row("", "… on " + counted(all - shown, "other path", "other paths"));
   }
 
+  /// "3 open (1 listening, 2 in use)"
+  [[nodiscard]] static std::string open_text(const Report& report) {
+    std::string text = count_text(report.open) + " open";
+    const Account& account = report.account;
+    const std::array<std::pair<std::uint64_t, const char*>, 5> parts{{{account.listening, " listening"},
+                                                                      {account.in_use, " in use"},
+                                                                      {account.pooled, " in a pool"},
+                                                                      {account.kept, " kept"},
+                                                                      {account.undecided, " idle"}}};
+    const char* separator = " (";
+    for (const auto& [count, words] : parts) {
+      if (count == 0) continue;
+      text += separator + count_text(count) + words;
+      separator = ", ";
+    }
+    return *separator == ',' ? text + ')' : text;
+  }
+
   [[nodiscard]] static std::string lifetimes(const Finding& judged) {
     if (judged.longest_lifetime <= Duration::zero()) return {};
     return kDot + ("median lifetime " + duration_text(judged.median_lifetime)) + ", longest " +
@@ -228,7 +270,7 @@ class TextReport {
   /// The first loss stands on the line of totals, further ones below it.
   void completeness(const Report& report) {
     if (report.complete && report.counters.complete()) {
-      out_ += "data complete\n";
+      out_ += report.other_families.empty() ? "data complete\n" : "data complete for what is followed\n";
       return;
     }
     out_ += painted("33", "data INCOMPLETE");
@@ -256,7 +298,10 @@ std::string write_text(const Report& report, const TextOptions& options) {
   if (shown < all) text.not_shown(all - shown);
   for (const ReportOwnerless& group : report.ownerless) text.ownerless(group);
   if (report.actions) text.actions(*report.actions);
+  text.ports(report);
   text.total(report);
+  text.undecided(report);
+  text.remarks(report);
   if (options.verbose) text.details(report);
   return text.take();
 }

@@ -7,9 +7,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/big_vector.hpp"
+#include "event/decode_facts.hpp"
 #include "scan/snapshot.hpp"
 #include "scan/socket_index.hpp"
 
@@ -62,12 +64,12 @@ class Assembly {
 
   void distribute_holders() {
     for (const sl_scan_holder& holder : holders_) {
-      const auto at = index_.find(key(holder.cookie, holder.socket));
-      if (!at) continue;  // born during the walk, or a unix socket
+      std::vector<ScanHolder>* const known = holders_of(holder);
+      if (known == nullptr) continue;  // born during the walk
       ScanHolder out{static_cast<Via>(holder.via), Pid{holder.tgid}, Pid{holder.tid}, Fd{holder.fd},
                      holder.close_on_exec != 0,    holder.leader_ended != 0, comm_of(holder.comm), holder.container,
                      holder.start_ns};
-      std::vector<ScanHolder>& holders = snapshot.sockets[*at].holders;
+      std::vector<ScanHolder>& holders = *known;
       if (holder.via == SL_VIA_IN_FLIGHT) name_receiver(holder.container, out);
       // Threads with a table of their own are reported one by one; the same table twice is the same descriptor.
       const auto same = [&](const ScanHolder& other) {
@@ -114,19 +116,22 @@ class Assembly {
     out.has_port = fact(SL_FACT_BUCKET);
     out.blocks_port = fact(SL_FACT_BOUND);
     out.mini = fact(SL_FACT_MINI);
+    out.awaited = (in.marks & SL_MARK_AWAITED) != 0;
     if (out.addresses.protocol == Protocol::kTcp && !out.mini && out.state != TcpState::kListen) {
       const std::uint32_t last_peer = std::min(in.since_receive, in.since_ack);
-      out.idle = time(std::min(last_peer, in.since_send));
+      out.idle = time(std::min(in.since_receive, in.since_send));
       out.since_peer = time(last_peer);
     }
     if (out.state == TcpState::kTimeWait) {
       // A timer that is just due may read as slightly negative.
       out.time_wait_left = static_cast<std::int32_t>(in.timer) < 0 ? Duration::zero() : time(in.timer);
-      out.timestamps = in.timestamps != 0;
+      out.timestamps = (in.marks & SL_MARK_TIMESTAMPS) != 0;
     }
     out.ack_backlog = in.ack_backlog;
     out.max_ack_backlog = in.max_ack_backlog;
     out.receive_queue = in.receive_queue;
+    out.queue_known = !out.mini;
+    out.waiter = waiter_of(in.waiter);
     out.send_queue = in.send_queue;
     out.rx_bytes = in.rx_bytes;
     out.tx_bytes = in.tx_bytes;
@@ -136,6 +141,17 @@ class Assembly {
     for (const std::uint64_t waiter : in.waiters) {
       if (waiter != 0) out.sleepers.push_back(waiter);
     }
+  }
+
+  /// Of the socket that this is one of.
+  std::vector<ScanHolder>* holders_of(const sl_scan_holder& holder) {
+    if (holder.family == 0) {
+      const auto at = index_.find(key(holder.cookie, holder.socket));
+      return at ? &snapshot.sockets[*at].holders : nullptr;
+    }
+    const auto [at, is_new] = others_.try_emplace(holder.socket, snapshot.others.size());
+    if (is_new) snapshot.others.push_back({holder.family, SocketId{holder.cookie}, {}});
+    return &snapshot.others[at->second].holders;
   }
 
   void add_task(const sl_scan_task& in) {
@@ -150,6 +166,7 @@ class Assembly {
     out.tid = Pid{in.tid};
     out.exiting = in.exiting != 0;
     out.ended = in.ended != 0;
+    out.executed = in.executed != 0;
     out.comm = comm_of(in.comm);
   }
 
@@ -170,6 +187,7 @@ class Assembly {
   double hz_;
   SocketIndex index_;
   std::vector<sl_scan_holder> holders_;
+  std::unordered_map<std::uint64_t, std::size_t> others_;  // socket -> place in snapshot.others
 };
 
 }  // namespace sockleak

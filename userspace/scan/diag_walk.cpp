@@ -70,7 +70,7 @@ int on_attribute(const nlattr* attribute, void* context) {
   socket.tx_bytes = info.tcpi_bytes_acked;
   const std::uint32_t peer = std::min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv);
   socket.since_peer = std::chrono::milliseconds(peer);
-  socket.idle = std::chrono::milliseconds(std::min(peer, info.tcpi_last_data_sent));
+  socket.idle = std::chrono::milliseconds(std::min(info.tcpi_last_data_recv, info.tcpi_last_data_sent));
   return MNL_CB_OK;
 }
 
@@ -112,6 +112,7 @@ int on_message(const nlmsghdr* header, void* context) {
       socket.max_ack_backlog = message.idiag_wqueue;
     } else {
       socket.receive_queue = message.idiag_rqueue;
+      socket.queue_known = !socket.mini;
       socket.send_queue = message.idiag_wqueue;
     }
   } else {
@@ -270,6 +271,7 @@ Result<Snapshot> take_through_sock_diag(const ScanProgress& progress) {
   if (snapshot.outer_processes) snapshot.gaps.emplace_back("processes outside this pid namespace");
   snapshot.gaps.emplace_back("sockets that ss cannot show, and ports blocked by connected sockets that called bind() "
                              "(needs BPF: root, or CAP_BPF and CAP_PERFMON)");
+  snapshot.gaps.emplace_back("sockets of families that are not judged, such as unix and netlink (needs BPF)");
   if (!refused.empty()) {
     snapshot.gaps.push_back("the sockets of " + counted(refused.size(), "other network namespace",
                                                         "other network namespaces") + " (needs CAP_SYS_ADMIN)");

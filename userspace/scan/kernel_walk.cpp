@@ -21,6 +21,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "process/initial_namespaces.hpp"
+#include "process/wakers.hpp"
 #include "scan/assembly.hpp"
 #include "scan/cause.hpp"
 #include "scan/descriptors.hpp"
@@ -90,6 +91,7 @@ bool KernelWalk::Programs::load_programs(bool everything) {
   skeleton_->rodata->sl_self = static_cast<__u32>(getpid());
   skeleton_->rodata->sl_self_socket = socket_.get();
   skeleton_->rodata->sl_self_ring = io_ring_.get();
+  find_wakers(skeleton_->rodata->sl_wakers);
   if (!everything) {
     for (bpf_program* program : {skeleton_->progs.sl_scan_rings, skeleton_->progs.sl_scan_unix,
                                  skeleton_->progs.sl_scan_tasks, skeleton_->progs.sl_scan_mappings}) {
@@ -199,7 +201,9 @@ Result<Snapshot> KernelWalk::Programs::take(const ScanProgress& progress) {
     // Queues of unix sockets are per namespace, too.
     const auto again = visit_namespaces(doors, [&](const NetnsHandle&) { whole = run(skeleton_->progs.sl_scan_unix, &assembly) && whole; });
     whole = again.size() == refused.size() && whole;
-    whole = run(skeleton_->progs.sl_scan_tasks, &assembly) && whole;
+    const bool tasks = run(skeleton_->progs.sl_scan_tasks, &assembly);
+    snapshot.every_task = tasks && in_initial_pid_namespace();
+    whole = tasks && whole;
   }
   step("descriptors");
   whole = run(skeleton_->progs.sl_scan_files, &assembly) && whole;

@@ -65,6 +65,9 @@ void keep_gauges_of_selected(ScanReport& report) {
     namespaces.insert(snapshot.sockets[index].netns.value);
     for (const ScanHolder& holder : snapshot.sockets[index].holders) processes.insert(holder.pid.value);
   }
+  for (const std::size_t index : report.selected_others) {
+    for (const ScanHolder& holder : snapshot.others[index].holders) processes.insert(holder.pid.value);
+  }
   std::erase_if(report.ports, [&](const PortReport& ports) { return !namespaces.contains(ports.netns.value); });
   std::erase_if(snapshot.descriptors, [&](const DescriptorUse& use) { return !processes.contains(use.pid.value); });
   std::erase_if(snapshot.namespaces, [&](const NetworkNamespace& one) { return !namespaces.contains(one.id.value); });

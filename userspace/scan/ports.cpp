@@ -10,17 +10,6 @@ using Ports = std::bitset<65536>;
 
 constexpr Duration kTimeWait = std::chrono::seconds(60);  // TCP_TIMEWAIT_LEN, not configurable
 
-/// ::ffff:a.b.c.d occupies what a.b.c.d does.
-Endpoint plain(Endpoint endpoint) {
-  constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-  if (endpoint.family == Family::kInet6 && std::equal(kMapped.begin(), kMapped.end(), endpoint.address.begin())) {
-    Endpoint out{Family::kInet, {}, endpoint.port};
-    std::copy_n(endpoint.address.begin() + 12, 4, out.address.begin());
-    return out;
-  }
-  return endpoint;
-}
-
 bool is_any(const Endpoint& endpoint) {
   return std::all_of(endpoint.address.begin(), endpoint.address.end(), [](auto byte) { return byte == 0; });
 }
@@ -34,7 +23,7 @@ bool is_loopback(const Endpoint& endpoint) {
 /// tcp_twsk_unique() (net/ipv4/tcp_ipv4.c): whether connect() may take the port over.
 bool is_reusable(const ScanSocket& socket, const NetworkNamespace& facts) {
   if (socket.state != TcpState::kTimeWait || socket.substate == TcpState::kFinWait2 || !socket.timestamps) return false;
-  const bool loopback = is_loopback(plain(socket.addresses.local)) || is_loopback(plain(socket.addresses.remote));
+  const bool loopback = is_loopback(unmapped(socket.addresses.local)) || is_loopback(unmapped(socket.addresses.remote));
   if (facts.tw_reuse != 1 && !(facts.tw_reuse == 2 && loopback)) return false;
   return socket.time_wait_left && kTimeWait - *socket.time_wait_left >= facts.tw_reuse_delay;
 }
@@ -56,7 +45,7 @@ class Gauge {
   void add(const ScanSocket& socket) {
     const std::uint16_t port = socket.addresses.local.port;
     if (socket.addresses.protocol != Protocol::kTcp || !range_.test(port)) return;
-    Endpoint local = plain(socket.addresses.local);
+    Endpoint local = unmapped(socket.addresses.local);
     local.port = 0;
     const bool listening = socket.state == TcpState::kListen;
     if (socket.has_port && socket.blocks_port) {
@@ -66,7 +55,7 @@ class Gauge {
     }
     if (socket.has_port) holders_[local].set(port);
     if (listening || socket.state == TcpState::kClose || is_reusable(socket, facts_)) return;
-    Usage& usage = destinations_[{local, plain(socket.addresses.remote)}];
+    Usage& usage = destinations_[{local, unmapped(socket.addresses.remote)}];
     usage.used.push_back(port);
     usage.time_wait += socket.state == TcpState::kTimeWait ? 1U : 0U;
     usage.leaked += socket.state == TcpState::kCloseWait || socket.ownerless == std::optional(true) ? 1U : 0U;
@@ -116,6 +105,16 @@ class Gauge {
 };
 
 }  // namespace
+
+Endpoint unmapped(Endpoint endpoint) {
+  constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  if (endpoint.family == Family::kInet6 && std::equal(kMapped.begin(), kMapped.end(), endpoint.address.begin())) {
+    Endpoint out{Family::kInet, {}, endpoint.port};
+    std::copy_n(endpoint.address.begin() + 12, 4, out.address.begin());
+    return out;
+  }
+  return endpoint;
+}
 
 std::vector<PortReport> measure_ports(const Snapshot& snapshot) {
   std::map<NetnsId, Gauge> gauges;

@@ -39,6 +39,9 @@ struct PortReport {
   }
 };
 
+/// ::ffff:a.b.c.d occupies what a.b.c.d does.
+[[nodiscard]] Endpoint unmapped(Endpoint endpoint);
+
 [[nodiscard]] std::vector<PortReport> measure_ports(const Snapshot& snapshot);
 
 /// Fills seconds_left from the growth since `earlier`, `apart` ago.

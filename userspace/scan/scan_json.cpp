@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "scan/cause.hpp"
 #include "scan/close_wait.hpp"
+#include "scan/others.hpp"
 #include "scan/scan_report.hpp"
 #include "scan/settings.hpp"
 
@@ -113,6 +114,17 @@ void append_socket(std::string& out, const ScanSocket& socket) {
   append(out, socket.inode);
   out += ",\"idle_s\":";
   append_seconds(out, socket.idle);
+  out += ",\"unread_bytes\":";
+  if (const auto bytes = unread(socket)) append(out, *bytes);
+  else out += "null";
+  out += ",\"end_read\":";
+  const auto end = end_read(socket);
+  out += !end ? "null" : *end ? "true" : "false";
+  out += ",\"dwell_s\":";
+  append_seconds(out, dwell(socket));
+  out += ",\"waiter\":";
+  if (const char* waiter = to_string(socket.waiter); *waiter != '\0') append_quoted(out, waiter);
+  else out += "null";
   out += ",\"rx_bytes\":";
   append(out, socket.rx_bytes);
   out += ",\"tx_bytes\":";
@@ -210,6 +222,35 @@ Json listeners_json(const ScanReport& report) {
   return listeners;
 }
 
+Json inherited_json(const ScanReport& report) {
+  Json out = Json::array();
+  const std::vector<SocketId>& ids = report.snapshot.inherited;
+  for (const std::size_t index : report.selected) {
+    const ScanSocket& socket = report.snapshot.sockets[index];
+    if (std::find(ids.begin(), ids.end(), socket.cookie) == ids.end()) continue;
+    Json holders = Json::array();
+    for (const ScanHolder& holder : socket.holders) {
+      holders.push_back({{"pid", holder.pid.value}, {"comm", text_or_null(holder.comm)}, {"fd", holder.place.value}});
+    }
+    out.push_back({{"cookie", socket.cookie.value},
+                   {"local", endpoint_json(socket.addresses.local)},
+                   {"netns", socket.netns.value},
+                   {"holders", std::move(holders)}});
+  }
+  return out;
+}
+
+Json others_json(const ScanReport& report) {
+  Json families = Json::array(), holders = Json::array();
+  for (const OtherCount& one : others_by_family(report)) families.push_back({{"family", one.name}, {"count", one.count}});
+  constexpr std::size_t kMostHolders = 100;
+  for (const OtherCount& one : others_by_holder(report)) {
+    if (holders.size() == kMostHolders) break;
+    holders.push_back({{"pid", one.pid.value}, {"comm", text_or_null(one.name)}, {"count", one.count}});
+  }
+  return {{"count", report.selected_others.size()}, {"families", std::move(families)}, {"holders", std::move(holders)}};
+}
+
 Json close_wait_json(const ScanReport& report) {
   Json groups = Json::array();
   for (const CloseWaitGroup& group : close_wait_by_holder(report)) {
@@ -257,7 +298,9 @@ Result<void> write_scan_json(const ScanReport& report, const ScanSink& sink) {
                   {"causes", causes_json(report)},
                   {"close_wait", close_wait_json(report)},
                   {"listeners", listeners_json(report)},
+                  {"inherited", inherited_json(report)},
                   {"limits", std::move(limits)},
+                  {"other_families", snapshot.through_bpf ? others_json(report) : Json(nullptr)},
                   {"ports", std::move(ports)},
                   {"settings", std::move(settings)},
                   {"exceeded", report.exceeded},

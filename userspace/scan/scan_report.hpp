@@ -27,6 +27,7 @@ struct ScanReport {
   std::string time;  // RFC 3339
   Snapshot snapshot;
   std::vector<std::size_t> selected;  // sockets that the filter means, by index
+  std::vector<std::size_t> selected_others;  // likewise, of families that are not judged
   std::vector<PortReport> ports;
   std::vector<std::string> exceeded;   // limits, a sentence each: exit status 1
   std::vector<std::string> undecided;  // limits that what cannot be seen may exceed: exit status 4

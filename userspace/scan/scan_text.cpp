@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <iterator>
 #include <map>
 
 #include "scan/cause.hpp"
 #include "scan/close_wait.hpp"
+#include "scan/others.hpp"
 #include "scan/scan_report.hpp"
 #include "scan/scan_text_gauges.hpp"
 #include "scan/text_lines.hpp"
@@ -31,6 +33,16 @@ std::string line_of(const ScanSocket& socket) {
   return line;
 }
 
+/// What is unread, and who would notice.
+std::string use_of(const ScanSocket& socket) {
+  std::string text;
+  if (const auto bytes = unread(socket); bytes.value_or(0) > 0) text += "  " + std::to_string(*bytes) + " bytes unread";
+  if (const auto end = end_read(socket)) text += *end ? "  end read" : "  end not read";
+  if (const auto dwelt = dwell(socket)) text += "  for " + duration_text(*dwelt);
+  if (const char* waiter = to_string(socket.waiter); *waiter != '\0') text += std::string("  waits: ") + waiter;
+  return text;
+}
+
 class Writer {
  public:
   Writer(const ScanReport& report, const ScanTextOptions& options)
@@ -41,6 +53,7 @@ class Writer {
   std::string write() {
     if (options_.repeated) lines_.raw("scan of " + report_.time + "\n\n");
     causes();
+    inherited();
     close_wait();
     invisible();
     write_gauges(report_, lines_);
@@ -91,6 +104,23 @@ class Writer {
     if (sockets.size() > kExamples) lines_.line("and " + count_text(sockets.size() - kExamples) + " more", indent);
     const std::string remedy = remedy_for(cause, report_.snapshot.through_bpf);
     if (!remedy.empty()) lines_.line("remedy  " + remedy, indent, 8);
+  }
+
+  void inherited() {
+    Sockets kept;
+    const std::vector<SocketId>& ids = report_.snapshot.inherited;
+    std::copy_if(selected_.begin(), selected_.end(), std::back_inserter(kept), [&](const ScanSocket* socket) {
+      return std::find(ids.begin(), ids.end(), socket->cookie) != ids.end();
+    });
+    if (kept.empty()) return;
+    lines_.heading("INHERITED  " + counted(kept.size(), "listener", "listeners") +
+                   " whose creator has ended, kept by a program that accepts nothing");
+    for (std::size_t i = 0; i < kept.size() && !lines_.full(i, kept.size()); ++i) lines_.line(line_of(*kept[i]));
+    lines_.line("evidence  the credentials it was opened with are nobody's, its holder came by it through fork and exec without "
+                "close-on-exec, nobody waits on it", 2, 10);
+    lines_.line("remedy  SOCK_CLOEXEC in the server that opened it; until " +
+                process_text(kept.front()->holders.front().comm, kept.front()->holders.front().pid) +
+                " ends, the port cannot be bound again", 2, 8);
   }
 
   void close_wait() {
@@ -155,7 +185,7 @@ class Writer {
     lines_.heading("SOCKETS");
     for (const ScanSocket* socket : selected_) {
       const char* const cause = to_string(socket->cause);
-      lines_.raw("  " + line_of(*socket) + (*cause == '\0' ? "" : std::string("  ") + cause) + '\n');
+      lines_.raw("  " + line_of(*socket) + use_of(*socket) + (*cause == '\0' ? "" : std::string("  ") + cause) + '\n');
     }
   }
 
@@ -164,7 +194,9 @@ class Writer {
     for (const ScanSocket* socket : selected_) {
       if (socket->addresses.protocol == Protocol::kTcp) ++states[socket->state];
     }
-    std::string text = sockets_text(selected_.size());
+    // "0 sockets" of a process that holds hundreds would be read as if it held none.
+    const bool only_others = selected_.empty() && !report_.selected_others.empty();
+    std::string text = only_others ? "no socket of an internet family" : sockets_text(selected_.size());
     if (selected_.size() != report_.snapshot.sockets.size()) {
       text += " of " + count_text(report_.snapshot.sockets.size());
     }
@@ -172,10 +204,25 @@ class Writer {
     std::array<char, 32> took{};
     std::snprintf(took.data(), took.size(), "%.2f s", report_.snapshot.seconds);
     lines_.raw("\n" + text + kDot + took.data() + kDot + (report_.snapshot.gaps.empty() ? "complete" : "incomplete") + '\n');
+    others();
     for (const std::string& gap : report_.snapshot.gaps) lines_.line("not seen: " + gap, 0, 10);
     for (const std::string& reason : report_.exceeded) lines_.line("LIMIT  " + reason, 0, 7);
     for (const std::string& reason : report_.undecided) lines_.line("LIMIT  " + reason, 0, 7);
     if (options_.repeated) lines_.raw("\n");
+  }
+
+  void others() {
+    const std::size_t count = report_.selected_others.size();
+    if (count == 0) return;
+    std::string text = sockets_text(count) + (count == 1 ? " of a family that is" : " of families that are") +
+                       " not judged: " + families_text(others_by_family(report_));
+    const std::vector<OtherCount> holders = others_by_holder(report_);
+    text += std::string(kDot) + (holders.size() > kExamples ? "most held by " : "held by ");
+    for (std::size_t i = 0; i < holders.size() && i < kExamples; ++i) {
+      text += (i == 0 ? "" : ", ") + process_text(holders[i].name, holders[i].pid);
+      if (holders.size() > 1) text += ' ' + count_text(holders[i].count);
+    }
+    lines_.line(text, 0, 2);
   }
 
   const ScanReport& report_;

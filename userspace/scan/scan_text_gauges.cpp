@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 
+#include "scan/others.hpp"
 #include "scan/settings.hpp"
 
 namespace sockleak {
@@ -27,8 +28,9 @@ class Gauges {
     for (std::size_t i = 0; i < uses.size(); ++i) {
       if (lines_.full(i, uses.size())) break;
       const bool none_left = uses[i].used >= uses[i].limit;
+      const std::string others = families_text(others_of(report_, uses[i].pid));
       lines_.line(process_text(uses[i].comm, uses[i].pid) + "  " + count_text(uses[i].used) + " of " +
-                  count_text(uses[i].limit) +
+                  count_text(uses[i].limit) + (others.empty() ? "" : ", among them " + others + " sockets") +
                   (none_left ? "  accept() and socket() fail with EMFILE; connections pile up in accept queues" : ""));
     }
     const std::string pid = std::to_string(uses.front().pid.value);

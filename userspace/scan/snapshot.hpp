@@ -50,12 +50,16 @@ struct ScanSocket {
   bool blocks_port = false;  // it, or another user of the port, came through bind() or listen()
   bool mini = false;        // TIME_WAIT or a connection request: no socket in the full sense
 
-  std::optional<Duration> idle;        // nothing was sent, received or acknowledged for so long
+  bool awaited = false;     // somebody waits for what happens to it
+
+  std::optional<Duration> idle;        // no data was sent or received for so long
   std::optional<Duration> since_peer;  // CLOSE_WAIT: since the peer was last heard: its FIN came at least so long ago
   std::optional<Duration> time_wait_left;
   bool timestamps = true;  // TIME_WAIT: entered with TCP timestamps
   std::uint32_t ack_backlog = 0, max_ack_backlog = 0;
-  std::uint32_t receive_queue = 0, send_queue = 0;
+  std::uint32_t receive_queue = 0, send_queue = 0;  // bytes; the peer's end counts as one
+  bool queue_known = false;
+  Waiter waiter = Waiter::kUnknown;
   std::uint64_t rx_bytes = 0, tx_bytes = 0;
 
   std::vector<ScanHolder> holders;
@@ -71,6 +75,13 @@ struct ScanSocket {
   SocketId listener;  // in whose accept queue it waits
 };
 
+/// A socket of a family that is not judged: only who holds it is known.
+struct OtherSocket {
+  std::uint16_t family = 0;
+  SocketId cookie;  // 0 = nobody has asked for it
+  std::vector<ScanHolder> holders;
+};
+
 struct ScanTask {
   std::uint64_t identity = 0;
   std::uint64_t credentials = 0;
@@ -80,6 +91,7 @@ struct ScanTask {
   std::uint32_t most_descriptors = 0;
   Pid pid, tid;
   bool exiting = false, ended = false;
+  bool executed = false;  // a program, since it was forked
   std::string comm;
 };
 
@@ -115,19 +127,31 @@ struct Snapshot {
   double seconds = 0;     // how long it took
   Duration taken{};       // CLOCK_BOOTTIME
   std::vector<ScanSocket> sockets;
+  std::vector<OtherSocket> others;
+  std::vector<SocketId> inherited;  // inherited_listeners() of two looks in a row
   std::vector<ScanTask> tasks;
   std::vector<DescriptorUse> descriptors;  // most loaded first
   std::vector<NetworkNamespace> namespaces;
   std::vector<std::string> gaps;        // what could not be seen, a sentence each
   std::uint64_t hidden_processes = 0;   // whose descriptors could not be read
+  bool every_task = false;              // `tasks` has all of the machine
   bool outer_processes = false;         // some processes, in or outside our pid namespace, cannot be looked at
 };
 
 /// Told now and then what is being done; decides itself what to show.
 using ScanProgress = std::function<void(const char* stage, std::uint64_t sockets)>;
 
+/// Bytes that wait to be read, without the peer's end; nullopt: not known, or it cannot be read from.
+[[nodiscard]] std::optional<std::uint32_t> unread(const ScanSocket& socket);
+/// Whether the peer's end was read; nullopt: it has not come, or is not known to.
+[[nodiscard]] std::optional<bool> end_read(const ScanSocket& socket);
+/// Of a socket in CLOSE_WAIT: for how long.
+[[nodiscard]] std::optional<Duration> dwell(const ScanSocket& socket);
+
 /// As filters see it; borrows from `socket`. `cgroup_of` may be empty.
 [[nodiscard]] FilterSubject subject_of(const ScanSocket& socket, bool holders_known,
+                                       const std::function<std::string_view(Pid)>& cgroup_of);
+[[nodiscard]] FilterSubject subject_of(const OtherSocket& socket, bool holders_known,
                                        const std::function<std::string_view(Pid)>& cgroup_of);
 
 }  // namespace sockleak

@@ -20,6 +20,7 @@
 #include "source/held_events.hpp"
 #include "source/marks.hpp"
 #include "source/memory_map_feed.hpp"
+#include "source/other_families.hpp"
 #include "source/socket_names.hpp"
 #include "source/stack_feed.hpp"
 #include "source/stack_mentions.hpp"
@@ -46,7 +47,9 @@ class AttachedSource final : public LiveSource {
   Counters losses() override;
   std::vector<HookFact> hooks() const override;
   StackCost stack_cost() override;
+  OtherFamilies other_families() override { return count_others(programs_); }
   void suspect(std::span<const StackHash> makers, std::span<const SocketId> sockets) override;
+  void count_uses() override { touches_.count_uses(); }
   void note_command_end(RecordSink& sink, Pid pid, int wait_status) override;
   int descriptor() const override { return epoll_.get(); }
   bool targets_live() override { return !targets_.live().empty(); }
@@ -111,7 +114,10 @@ Result<void> AttachedSource::attach() {
   if (options_.scope.members) maps_feed_.keep_others();
   programs_->bss->sl_adopting = SL_ADOPTING_NEWCOMERS;
   if (auto ok = programs_.attach(); !ok) return ok;
-  if (options_.watch_touches) touches_.watch_all();
+  if (options_.watch_touches) {
+    touches_.count_uses();
+    touches_.watch_all();
+  }
   // Children made before the fork hook was there; later ones are found by the hook.
   std::vector<Pid> pids = options_.pids;
   if (options_.scope.members) pids = options_.scope.members();
@@ -326,6 +332,7 @@ Result<void> AttachedSource::snapshot(RecordSink& sink) {
   next_search_ = {};
   take_newcomers(sink);
   unix_.begin();
+  forget_held_others(programs_);
   sink.on_record(bytes_of(mark<sl_snapshot_mark>(SL_SNAPSHOT_BEGIN, now())));
   programs_->bss->sl_adopting_from = 0;
   programs_->bss->sl_adopting = SL_ADOPTING_STRAGGLERS;  // such as what a stranger has handed to a target

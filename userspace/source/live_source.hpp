@@ -13,6 +13,7 @@
 #include "kernel/hooks.hpp"
 #include "kernel/scope.hpp"
 #include "source/event_source.hpp"
+#include "source/family_counts.hpp"
 #include "stack/module_store.hpp"
 #include "stack/named_frames.hpp"
 
@@ -24,7 +25,7 @@ struct LiveOptions {
   std::vector<Protocol> types;   // which sockets; empty = all
   bool follow_children = true;
   HookSet hooks = HookSet::kAuto;
-  bool watch_touches = false;    // note the last read or write of every socket, not only of suspected ones
+  bool watch_touches = false;    // count and note the reads and writes of every socket from the start
   std::optional<ModuleId> program;  // what a process among them will execute next, if that is known
   bool copy_stacks = true;       // false: --no-snapshot, never copy user stack bytes
 };
@@ -44,6 +45,10 @@ class LiveSource : public EventSource {
   /// From now on the last reads and writes of these sockets, and of all that these stacks will make, are noted;
   /// snapshots tell them.
   virtual void suspect(std::span<const StackHash> makers, std::span<const SocketId> sockets) = 0;
+  /// From now on the uses of every socket are counted; snapshots and closes tell them.
+  virtual void count_uses() = 0;
+  /// Sockets of families that are not followed, after a snapshot.
+  [[nodiscard]] virtual OtherFamilies other_families() = 0;
   /// Writes SL_COMMAND_ENDED into the stream.
   virtual void note_command_end(RecordSink& sink, Pid pid, int wait_status) = 0;
   /// An epoll descriptor that is readable when poll() would deliver something urgent.

@@ -2,11 +2,30 @@
 
 #include <bpf/bpf.h>
 
+#include <algorithm>
+#include <string_view>
+
+#include "source/marks.hpp"
+
 namespace sockleak {
 
 void TouchFeed::watch_all() {
   programs_.attach_touches();
   programs_->bss->sl_touch_mode = SL_TOUCHES_OF_ALL;
+}
+
+void TouchFeed::count_uses() {
+  if (programs_->bss->sl_uses_from != 0) return;
+  programs_.attach_touches();
+  const auto& attached = programs_.attached();
+  const auto counts = [&attached](std::string_view prefix) {
+    return std::any_of(attached.begin(), attached.end(),
+                       [&](const HookFact& fact) { return std::string_view(fact.hook).starts_with(prefix); });
+  };
+  const bool ipv4_only = counts("fexit/inet_recvmsg");
+  if (!ipv4_only && !counts("tp_btf/sock_recv_length")) return;
+  programs_->bss->sl_uses_of_ipv4 = ipv4_only ? 1 : 0;
+  programs_->bss->sl_uses_from = now().ns;
 }
 
 void TouchFeed::suspect(std::span<const StackHash> makers, std::span<const SocketId> sockets) {

@@ -22,6 +22,11 @@ void Tracker::on(const SocketNamed& e) {
   unix_names_[e.socket] = {e.path, e.peer_path, e.peer};
 }
 
+std::optional<bool> Tracker::thread_lives(const Task& task) const {
+  const auto found = threads_.find({task.process, task.tid});
+  return found == threads_.end() ? std::nullopt : std::optional(found->second);
+}
+
 const UnixName* Tracker::unix_name(SocketId socket) const {
   const auto found = unix_names_.find(socket);
   return found == unix_names_.end() ? nullptr : &found->second;

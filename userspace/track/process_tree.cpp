@@ -23,8 +23,9 @@ void ProcessTree::execed(const ProcessId& process, KernelTime when) {
   node.last_exec = when;
 }
 
-void ProcessTree::ended(const ProcessId& process, KernelTime when) {
+void ProcessTree::ended(const ProcessId& process, KernelTime when, std::optional<int> wait_status) {
   Node& node = nodes_[process];
+  if (!node.wait_status) node.wait_status = wait_status;
   if (node.end) return;
   node.end = when;
   ended_order_.push_back(process);
@@ -36,6 +37,11 @@ void ProcessTree::ended(const ProcessId& process, KernelTime when) {
 std::optional<KernelTime> ProcessTree::end_of(const ProcessId& process) const {
   const auto node = nodes_.find(process);
   return node == nodes_.end() ? std::nullopt : node->second.end;
+}
+
+std::optional<int> ProcessTree::status_of(const ProcessId& process) const {
+  const auto node = nodes_.find(process);
+  return node == nodes_.end() ? std::nullopt : node->second.wait_status;
 }
 
 std::optional<KernelTime> ProcessTree::last_exec(const ProcessId& process) const {

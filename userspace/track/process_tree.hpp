@@ -14,10 +14,13 @@ class ProcessTree {
  public:
   void forked(const ProcessId& parent, const ProcessId& child, KernelTime when, bool shares_files);
   void execed(const ProcessId& process, KernelTime when);
-  void ended(const ProcessId& process, KernelTime when);
+  /// `wait_status`: as wait(2) reports it, if it is known.
+  void ended(const ProcessId& process, KernelTime when, std::optional<int> wait_status = std::nullopt);
 
   /// When it ended; nullopt = not that we know.
   [[nodiscard]] std::optional<KernelTime> end_of(const ProcessId& process) const;
+  /// How it ended, as wait(2) reports it; nullopt = it has not, or nobody told.
+  [[nodiscard]] std::optional<int> status_of(const ProcessId& process) const;
   /// The newest execve() of a process; nullopt = none was seen.
   [[nodiscard]] std::optional<KernelTime> last_exec(const ProcessId& process) const;
 
@@ -36,6 +39,7 @@ class ProcessTree {
     bool shares_files = false;
     std::optional<KernelTime> first_exec, last_exec;
     std::optional<KernelTime> end;
+    std::optional<int> wait_status;
   };
 
   std::unordered_map<ProcessId, Node> nodes_;

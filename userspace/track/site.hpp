@@ -3,12 +3,14 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <map>
 #include <vector>
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
 #include "event/event.hpp"
+#include "track/gone.hpp"
 #include "track/socket_record.hpp"
 
 namespace sockleak {
@@ -70,14 +72,24 @@ struct Site {
   std::uint64_t closed = 0;                // in any way, the end of a process included
   std::uint32_t live = 0;
   LifetimeHistogram lifetimes;             // of closed ones; sockets closed by the end of their process not included
+  LifetimeHistogram dwells;                // of closed ones: between the peer's FIN and the close
   WindowMinima live_minima;
   std::map<ClosePath, std::uint64_t> close_paths;
+  GoneLog gone;
 
   /// Closed by the kernel while their creating process ended. All are counted, the first kKeptAtExit kept.
   static constexpr std::size_t kKeptAtExit = 1024;
   std::uint64_t open_at_exit = 0;
   std::uint64_t listening_at_exit = 0;  // how many of them were listeners
-  std::vector<SocketRecord> at_exit;
+  std::vector<EndedSocket> at_exit;     // without holders: their process is gone
+
+  /// Closed by somebody, but long after the last use or after the peer's FIN:
+  /// the newest kKeptLate, oldest first.
+  static constexpr std::size_t kKeptLate = 512;
+  std::deque<EndedSocket> late;
+  /// The newest closes of all, if TrackerOptions::keep_last_closes: the end of their process may turn out to follow.
+  static constexpr std::size_t kKeptLast = 256;
+  std::deque<EndedSocket> last;
 };
 
 }  // namespace sockleak

@@ -1,6 +1,8 @@
 // How a socket came to be and changed hands, as the report prints it.
 #include "track/socket_record.hpp"
 
+#include <algorithm>
+
 namespace sockleak {
 
 const char* to_string(Origin origin) {
@@ -39,6 +41,14 @@ const char* to_string(HandOver how) {
       return "unknown";
   }
   return "unknown";
+}
+
+std::optional<KernelTime> fin_of(const SocketRecord& socket, const SocketFacts& facts) {
+  if (socket.state != TcpState::kCloseWait) return std::nullopt;
+  if (!socket.close_wait_since) return std::nullopt;
+  KernelTime since = *socket.close_wait_since;
+  if (facts.last_segment.ns != 0) since = std::min(since, facts.last_segment);
+  return since;
 }
 
 }  // namespace sockleak

@@ -91,4 +91,7 @@ struct SocketRecord {
   std::vector<Holder> holders;   // who held it then
 };
 
+/// When the peer's FIN came: when we saw it, or before that, by its last segment. nullopt = it has not.
+[[nodiscard]] std::optional<KernelTime> fin_of(const SocketRecord& socket, const SocketFacts& facts);
+
 }  // namespace sockleak

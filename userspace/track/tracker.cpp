@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "track/hand_over.hpp"
+
 namespace sockleak {
 namespace {
 
@@ -19,6 +21,7 @@ namespace {
 constexpr std::size_t kKeptHolders = 64;
 constexpr std::size_t kKeptReceptions = 64;
 constexpr std::size_t kKeptLimits = 1000;
+constexpr std::size_t kKeptThreads = 100'000;
 
 [[nodiscard]] bool is_stream(Protocol protocol) {
   return protocol == Protocol::kTcp || protocol == Protocol::kMptcp || protocol == Protocol::kSctp;
@@ -141,19 +144,22 @@ void Tracker::on(const SocketClosed& e) {
   SocketRecord& socket = found->second;
   if (socket.unaccepted) accepted_unseen(socket, e.task);
   if (e.state != TcpState::kUnknown) socket.state = e.state;
+  const bool at_exit = left_by_creator(socket, e);
   Site& left = leave_site(socket);
   ++left.closed;
-  ++left.close_paths[ClosePath{e.how, resolve(e.stack)}];
-  if (socket.origin != Origin::kBeforeAttach) {
-    ++totals_.closed;
-    if (e.how == CloseHow::kExit && creator_known(socket) && socket.creator.process == e.task.process) {
-      keep_at_exit(left, socket);
-    } else if (e.how != CloseHow::kUnseen) {
-      left.lifetimes.add(e.time - socket.created);
-    }
-  }
-  if (e.how != CloseHow::kExit) forget_details(e.socket);
+  EndedSocket ended{std::move(socket), e.facts, e.time, e.how, resolve(e.stack), e.task.process};
   sockets_.erase(found);
+  ++left.close_paths[ClosePath{e.how, ended.closed_at}];
+  if (!at_exit) forget_details(e.socket);
+  if (ended.record.origin != Origin::kBeforeAttach) ++totals_.closed;
+  if (e.how == CloseHow::kUnseen) return;  // nobody knows when
+  left.gone.add(in_short(ended, at_exit));
+  if (at_exit) return keep_at_exit(left, std::move(ended));
+  if (ended.record.origin != Origin::kBeforeAttach) {
+    left.lifetimes.add(e.time - ended.record.created);
+    if (const auto fin = fin_of(ended.record, e.facts)) left.dwells.add(e.time - *fin);
+  }
+  keep_late(left, std::move(ended));
 }
 
 void Tracker::on(const SocketDestroyed& e) {
@@ -174,7 +180,7 @@ void Tracker::on(const ProcessExeced& e) {
   processes_.execed(e.task.process, e.time);
 }
 void Tracker::on(const ProcessExited& e) {
-  processes_.ended(e.task.process, e.time);
+  processes_.ended(e.task.process, e.time, e.wait_status);
 }
 void Tracker::on(const ProcessFreed& e) {
   processes_.ended(e.process, e.time);
@@ -194,6 +200,7 @@ void Tracker::on(const SnapshotBegan&) {
   limits_.clear();
   plights_.clear();
   facts_.clear();
+  threads_.clear();
 }
 
 void Tracker::on(const SnapshotSocket& e) {
@@ -251,6 +258,10 @@ void Tracker::on(const SnapshotEnded& e) {
 void Tracker::on(const SnapshotCause& e) {
   if (find(e.socket) == nullptr) return;  // closed meanwhile
   plights_.insert_or_assign(e.socket, Plight{e.cause, e.ownerless, e.evidence, e.waiting, e.backlog});
+}
+
+void Tracker::on(const SnapshotThread& e) {
+  if (threads_.size() < kKeptThreads) threads_[{e.task.process, e.task.tid}] = e.lives;
 }
 
 void Tracker::on(const SnapshotLimit& e) {
@@ -375,15 +386,6 @@ Site& Tracker::leave_site(const SocketRecord& socket) {
 void Tracker::forget_in_site(const SocketRecord& socket) {
   --leave_site(socket).created;
   if (socket.origin != Origin::kBeforeAttach) --totals_.created;
-}
-
-void Tracker::keep_at_exit(Site& site, const SocketRecord& socket) {
-  ++totals_.open_at_exit;
-  ++site.open_at_exit;
-  if (socket.state == TcpState::kListen) ++site.listening_at_exit;
-  if (site.at_exit.size() >= Site::kKeptAtExit) return;
-  site.at_exit.push_back(socket);
-  site.at_exit.back().holders.clear();  // their process is gone
 }
 
 Site& Tracker::site(const SiteKey& key) {

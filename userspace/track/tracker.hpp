@@ -19,6 +19,7 @@ namespace sockleak {
 
 struct TrackerOptions {
   Duration growth_window = std::chrono::seconds(5);
+  bool keep_last_closes = false;  // for judging what is closed in the last moments of a process
   std::size_t max_sockets = 4'000'000;  // a record is ~200 bytes; beyond it new sockets are counted as evicted
 };
 
@@ -52,6 +53,8 @@ class Tracker {
   /// In which goroutine it was made; nullptr = not one of Go's, or not known.
   [[nodiscard]] const Goroutine* goroutine(SocketId socket) const { return goroutines_.find(socket); }
   [[nodiscard]] const ProcessTree& processes() const { return processes_; }
+  /// Whether the thread was there at the last snapshot; nullopt = nobody has looked.
+  [[nodiscard]] std::optional<bool> thread_lives(const Task& task) const;
   /// What the last look beyond descriptors said of an open socket; nullptr = nothing.
   [[nodiscard]] const Plight* plight(SocketId id) const {
     const auto found = plights_.find(id);
@@ -90,6 +93,7 @@ class Tracker {
   void on(const SocketNamed&);
   void on(const SnapshotCause&);
   void on(const SnapshotLimit&);
+  void on(const SnapshotThread&);
 
   SocketRecord* find(SocketId id);
   void forget_details(SocketId id) {
@@ -112,7 +116,9 @@ class Tracker {
   void enter_site(const SocketRecord& socket);
   Site& leave_site(const SocketRecord& socket);
   void forget_in_site(const SocketRecord& socket);
-  void keep_at_exit(Site& site, const SocketRecord& socket);
+  [[nodiscard]] bool left_by_creator(const SocketRecord& socket, const SocketClosed& close) const;
+  void keep_at_exit(Site& site, EndedSocket ended);
+  void keep_late(Site& site, EndedSocket ended) const;
   Site& site(const SiteKey& key);
   StackId resolve(StackHash hash);
   void advance(KernelTime time) { if (time > now_) now_ = time; }
@@ -127,6 +133,7 @@ class Tracker {
   std::unordered_map<SocketId, LastTouch> touches_;
   std::unordered_map<SocketId, UnixName> unix_names_;
   Goroutines goroutines_;
+  std::map<std::pair<ProcessId, Pid>, bool> threads_;  // whether creators live, as of the last snapshot
   std::unordered_map<SocketId, SocketFacts> facts_;  // of the last snapshot
   Totals totals_;
   Counters counters_;

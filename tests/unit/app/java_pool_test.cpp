@@ -37,10 +37,10 @@ std::size_t may_idle(std::uint64_t stack, std::uint64_t count) {
   JavaPool pool(told.pipeline.tracker(), told.pipeline.stacks(), symbolizer);
   std::size_t found = 0;
   for (const auto& [key, site] : told.pipeline.tracker().sites()) {
-    for (const SocketRecord& socket : site.at_exit) {
-      if (!pool.may_hold(socket)) continue;
+    for (const EndedSocket& ended : site.at_exit) {
+      if (!pool.may_hold(ended.record)) continue;
       ++found;
-      EXPECT_GT(socket.id.value + JavaPool::kKept, count) << "the youngest";
+      EXPECT_GT(ended.record.id.value + JavaPool::kKept, count) << "the youngest";
     }
   }
   return found;

@@ -119,6 +119,25 @@ TEST(Options, LeaveTheCommandAlone) {
   EXPECT_EQ(options.user, "nobody");
 }
 
+TEST(Options, SayWhatMakesCheckFail) {
+  const Options options = understood({"check", "-p", "7", "--fail-on", "suspect", "--only", "growth,close-wait", "--only",
+                                      "invisible", "--warmup", "30s"});
+  EXPECT_TRUE(options.fail_on_suspect);
+  EXPECT_THAT(options.only, ElementsAre("growth", "close-wait", "invisible"));
+  EXPECT_EQ(options.warmup, 30s);
+  EXPECT_FALSE(understood({"check", "-p", "7", "--fail-on", "leak"}).fail_on_suspect);
+  EXPECT_FALSE(understood({"check", "-p", "7"}).fail_on_suspect);
+}
+
+TEST(Options, OfCheckTakeACommandThatLoadsTheTarget) {
+  const Options options = understood({"check", "-p", "7", "--", "./load", "-p", "8"});
+  EXPECT_TRUE(options.command_is_load());
+  EXPECT_THAT(options.pids, ElementsAre(Pid{7}));
+  EXPECT_THAT(options.command, ElementsAre("./load", "-p", "8"));
+  EXPECT_TRUE(understood({"check", "-c", "x", "--", "./load"}).command_is_load());
+  EXPECT_FALSE(understood({"check", "--", "./load"}).command_is_load());
+}
+
 TEST(Options, NameAPidOnce) {
   EXPECT_THAT(understood({"trace", "-p", "7,8", "-p", "7"}).pids, ElementsAre(Pid{7}, Pid{8}));
   EXPECT_THAT(understood({"trace", "--pid=7,8"}).pids, ElementsAre(Pid{7}, Pid{8}));
@@ -198,6 +217,13 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{{"trace", "-p", "99999999"}, "99999999"}, RefusedCase{{"trace", "7"}, "'7'"},
         RefusedCase{{"trace", "-p", "7", "--", "true"}, "only one of"},
         RefusedCase{{"trace", "-c", "x", "-a"}, "only one of"},
+        RefusedCase{{"check", "-a", "--", "true"}, "only one of"},
+        RefusedCase{{"check", "-p", "7", "-c", "x", "--", "true"}, "only one of"},
+        RefusedCase{{"check", "-p", "7", "--only", "leaks"}, "'leaks' is no rule"},
+        RefusedCase{{"check", "-p", "7", "--only", "growth,"}, "''"},
+        RefusedCase{{"check", "-p", "7", "--fail-on", "pool"}, "'pool'"},
+        RefusedCase{{"check", "-p", "7", "--warmup", "soon"}, "soon"},
+        RefusedCase{{"trace", "-p", "7", "--warmup", "1s"}, "--warmup"},
         RefusedCase{{"trace", "-a", "-t", "tcp,"}, "''"},
         RefusedCase{{"trace", "--container", "web"}, "'web'"},
         RefusedCase{{"trace", "--container", "ab", "--no-children"}, "--no-children"}, RefusedCase{{"trace", "--"}, "no command"},

@@ -185,12 +185,12 @@ TEST(ReportBuilder, TellsWhichGoroutinesMadeTheSockets) {
   EXPECT_FALSE(one.report().findings.at(0).goroutine_created_at);
 }
 
-TEST(ReportBuilder, AsksForTheStacksOfFindingsOnly) {
+TEST(ReportBuilder, AsksOnceForEachStackToKnowWhoseSiblingsTheyAre) {
   test::EventBuilder story = leak(3, 0);
   story.exits(kApp).snapshot();
   test::ToldStory told(story);
   EXPECT_TRUE(told.report().findings.empty());
-  EXPECT_EQ(told.symbolizer.asked, 0U);
+  EXPECT_EQ(told.symbolizer.asked, 2U) << "where they are opened, and where the last ones were closed";
 }
 
 struct StatusCase {

@@ -42,6 +42,24 @@ TEST(Session, SurvivesItsJson) {
   EXPECT_EQ(again.names.find({Pid{812}, 6}), nullptr) << "a reused pid is another process";
 }
 
+TEST(Session, KnowsWhatCountsAndWhatTheLastLookFound) {
+  Session session = test::check_session();
+  session.fail_on_suspect = true;
+  session.only = {"growth", "close-wait"};
+  session.warmup = 1500ms;
+  session.ports = {{7, "10.0.0.1", "10.0.0.9", 5432, 60, 100}};
+  session.other_families = {{"netlink", 60}, {"packet", 1}};
+  const Session again = parse_session(session_json(session));
+  EXPECT_EQ(session_json(again), session_json(session));
+  EXPECT_TRUE(again.fail_on_suspect);
+  EXPECT_THAT(again.only, ElementsAre("growth", "close-wait"));
+  EXPECT_EQ(again.warmup, 1500ms);
+  ASSERT_EQ(again.ports.size(), 1U);
+  EXPECT_EQ(again.ports[0].remote_port, 5432);
+  ASSERT_EQ(again.other_families.size(), 2U);
+  EXPECT_EQ(again.other_families[0].count, 60U);
+}
+
 TEST(Session, KnowsWhatWasDestroyed) {
   Session session = test::check_session();
   EXPECT_FALSE(parse_session(session_json(session)).actions) << "nothing was asked for";
@@ -102,6 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
                     "{\"leak_exit_code\":99999999999999,\"max_leaks\":-1,\"check\":null}",
                     "{\"leak_exit_code\":-1,\"started_ms\":9223372036854775807}",
                     "{\"target\":{\"pids\":[-1,\"x\",99999999999],\"command\":[1,[]],\"exit_status\":1e99}}",
+                    "{\"only\":[1,{}],\"warmup_ns\":-1,\"fail_on_suspect\":3,\"ports\":[7,{\"port\":99999}],\"other_families\":\"x\"}",
                     "{\"processes\":[1,{\"pid\":-1},{\"pid\":1,\"start_ns\":\"x\",\"comm\":3}],\"hooks\":7}"));
 
 TEST(Session, SaysWhenItBegan) {

@@ -24,7 +24,7 @@ inline Session check_session() {
 class ToldStory {
  public:
   explicit ToldStory(const EventBuilder& story, Session told = check_session())
-      : session(std::move(told)), recording(story.recording()), pipeline({.growth_window = session.growth_window}) {
+      : session(std::move(told)), recording(story.recording()), pipeline({.growth_window = session.growth_window, .keep_last_closes = session.judge.at_exit}) {
     ReplaySource source(recording);
     if (!drain(source, pipeline)) std::abort();
   }

@@ -116,7 +116,7 @@ TEST(Filter, SaysWhichWordItDoesNotUnderstand) {
   for (const char* text : {"colour red", "state", "state blue", "src 10.0.0.1/33", "src example.org", "sport",
                            "sport 70000", "sport :", "age", "age = 3s", "age soon", "pid x", "pid -1", "( sport 1",
                            "sport 1 )", "and", "sport 1 and", "not", "src [::1", "src [10.0.0.1]:2", "or sport 1",
-                           "comm > a", "proto ftp", "family unix", "netns 4294967296", "state = = x", "cause stuk-exit"}) {
+                           "comm > a", "proto ftp", "family ours", "netns 4294967296", "state = = x", "cause stuk-exit"}) {
     const auto filter = Filter::parse(text);
     ASSERT_FALSE(filter) << text;
     EXPECT_EQ(filter.error().kind, ErrorKind::kUsage) << text;

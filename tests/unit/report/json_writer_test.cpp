@@ -57,10 +57,18 @@ TEST(JsonWriter, WritesACleanReportByteForByte) {
     "leaked": 0,
     "ownerless": 0
   },
+  "open_by": {
+    "listening": 0,
+    "in_use": 0,
+    "pooled": 0,
+    "kept": 0,
+    "undecided": 0
+  },
   "findings": [],
   "ownerless": [],
   "ports": [],
-  "limits": []
+  "limits": [],
+  "other_families": []
 }
 )");
 }
@@ -134,6 +142,35 @@ TEST(JsonWriter, WritesAFindingFieldForField) {
                       "handed_over" : null} ]
     } ]
 }])json"));
+}
+
+TEST(JsonWriter, SaysHowASocketWasUsedIfThatIsKnown) {
+  Report report = sample::report();
+  SocketUse& use = report.findings[0].sockets[0].use;
+  const auto written = [&report] { return parsed(report)["findings"][0]["sockets"][0]; };
+  EXPECT_FALSE(written().contains("unread_bytes"));
+  use.facts.known = true;
+  json socket = written();
+  EXPECT_EQ(socket["idle_s"], nullptr);
+  EXPECT_EQ(socket["unread_bytes"], 0);
+  EXPECT_EQ(socket["end_read"], nullptr);
+  EXPECT_EQ(socket["waiter"], nullptr);
+  EXPECT_EQ(socket["dwell_s"], nullptr);
+  EXPECT_EQ(socket["uses"], nullptr);
+  use.idle_s = 12.5;
+  use.dwell_s = 3;
+  use.counted_s = 40;
+  use.facts.unread = 512;
+  use.facts.end_read = false;
+  use.facts.waiter = Waiter::kEpoll;
+  use.facts.uses = {.since = KernelTime{1}, .bursts = 3, .first = {}, .last = {}, .longest_gap = std::chrono::seconds(7)};
+  socket = written();
+  EXPECT_EQ(socket["idle_s"], 12.5);
+  EXPECT_EQ(socket["unread_bytes"], 512);
+  EXPECT_EQ(socket["end_read"], false);
+  EXPECT_EQ(socket["waiter"], "epoll");
+  EXPECT_EQ(socket["dwell_s"], 3);
+  EXPECT_EQ(socket["uses"], json::parse(R"({"since_s": 40, "bursts": 3, "longest_gap_s": 7})"));
 }
 
 TEST(JsonWriter, OmitsAListenerThatIsNotKnown) {

@@ -406,7 +406,7 @@ TEST(TextWriter, DoesNotCallASuspectALeak) {
   report.findings.erase(report.findings.begin());
   report.leaked = 0;
   EXPECT_THAT(write_text(report, {}),
-              HasSubstr("\nno leak found · 1 suspect site · 11 902 created, 11 850 closed, 52 open · data complete\n"));
+              HasSubstr("\nno leak proven · 1 suspect site · 11 902 created, 11 850 closed, 52 open · data complete\n"));
 }
 
 TEST(TextWriter, ShowsTheTopFindingsAndSaysWhatItLeftOut) {

@@ -51,6 +51,51 @@ ScanReport report_of(std::vector<ScanSocket> sockets) {
 
 std::string text_of(const ScanReport& report) { return write_scan_text(report, {}); }
 
+OtherSocket other(std::uint16_t family, std::uint32_t pid, const char* comm) {
+  OtherSocket socket{family, SocketId{0}, {}};
+  socket.holders.push_back({Via::kDescriptor, Pid{pid}, Pid{pid}, Fd{9}, false, false, comm, 2});
+  return socket;
+}
+
+TEST(ScanText, FamiliesThatAreNotJudgedAreCounted) {
+  ScanReport report = report_of({});
+  for (int i = 0; i < 3; ++i) report.snapshot.others.push_back(other(1, 812, "orders"));
+  report.snapshot.others.push_back(other(16, 812, "orders"));
+  report.snapshot.others.push_back(other(16, 813, "proxy"));
+  report.selected_others = {0, 1, 2, 3};
+  std::string text = text_of(report);
+  EXPECT_THAT(text, HasSubstr("\n4 sockets of families that are not judged: 3 unix, 1 netlink · held by orders (812)\n"));
+  EXPECT_THAT(text, HasSubstr("\nno socket of an internet family · "));
+  report.selected_others.push_back(4);
+  text = text_of(report);
+  EXPECT_THAT(text, HasSubstr("5 sockets of families that are not judged: 3 unix, 2 netlink · held by orders (812) 4, proxy (813) 1"));
+  std::string json;
+  const auto keep = [&](std::string_view piece) -> Result<void> { json += piece; return {}; };
+  ASSERT_TRUE(write_scan_json(report, keep));
+  const auto others = nlohmann::json::parse(json)["other_families"];
+  EXPECT_EQ(others["count"], 5);
+  EXPECT_EQ(others["families"][0]["family"], "unix");
+  EXPECT_EQ(others["families"][1]["count"], 2);
+  EXPECT_EQ(others["holders"][0]["pid"], 812);
+}
+
+TEST(ScanText, AFullTableOfDescriptorsSaysWhatIsInIt) {
+  ScanReport report = report_of({});
+  report.snapshot.descriptors = {{Pid{812}, "orders", 900, 1000}};
+  for (int i = 0; i < 60; ++i) report.snapshot.others.push_back(other(1, 812, "orders"));
+  EXPECT_THAT(text_of(report), HasSubstr("orders (812)  900 of 1 000, among them 60 unix sockets"));
+}
+
+TEST(ScanText, FiltersMeanOtherFamiliesByHolderAndFamily) {
+  const OtherSocket socket = other(1, 812, "orders");
+  for (const char* filter : {"pid = 812", "comm orders", "family unix", "not comm nginx"}) {
+    EXPECT_TRUE(Filter::parse(filter)->matches(subject_of(socket, true, {}))) << filter;
+  }
+  for (const char* filter : {"pid = 1", "state close-wait", "exclude close-wait", "sport = :80", "ownerless", "proto tcp"}) {
+    EXPECT_FALSE(Filter::parse(filter)->matches(subject_of(socket, true, {}))) << filter;
+  }
+}
+
 TEST(ScanText, CloseWaitIsToldByHolderAndAge) {
   std::vector<ScanSocket> sockets;
   const Duration ages[] = {2h, 30min, 30min, 5s};

@@ -201,8 +201,8 @@ TEST_F(TrackerTest, WhatItsCreatorLeavesOpenIsKeptAtTheSite) {
   EXPECT_EQ(site->open_at_exit, 1U);
   EXPECT_EQ(site->listening_at_exit, 0U);
   ASSERT_EQ(site->at_exit.size(), 1U);
-  EXPECT_EQ(site->at_exit[0].state, TcpState::kCloseWait);
-  EXPECT_TRUE(site->at_exit[0].holders.empty());
+  EXPECT_EQ(site->at_exit[0].record.state, TcpState::kCloseWait);
+  EXPECT_TRUE(site->at_exit[0].record.holders.empty());
   EXPECT_EQ(site->lifetimes.count(), 0U);
   EXPECT_EQ(site->closed, 1U);
   EXPECT_EQ(told.site(kListenPath, Origin::kSocket)->listening_at_exit, 1U);

@@ -24,7 +24,7 @@ void JavaPool::look() {
   for (const auto& [key, site] : tracker_.sites()) {
     if (site.at_exit.empty() || key.stack == kNoStack) continue;
     if (!is_of_http_url_connection(symbolizer_.symbolize(stacks_.get(key.stack)))) continue;
-    for (const SocketRecord& socket : site.at_exit) left[{socket.creator.process, socket.addresses.remote}].push_back(&socket);
+    for (const EndedSocket& ended : site.at_exit) left[{ended.record.creator.process, ended.record.addresses.remote}].push_back(&ended.record);
   }
   for (auto& [whose, sockets] : left) {
     std::ranges::sort(sockets, [](const SocketRecord* a, const SocketRecord* b) {
