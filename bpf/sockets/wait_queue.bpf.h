@@ -7,21 +7,23 @@
 
 #define SL_WAITERS_MAX 8 /* looked at; the others mostly do the same */
 
-static __always_inline __u8 sl_waiter_of(__u64 wakes)
+/* 1 << SL_WAITER_* of what such a function wakes. Without a branch: the addresses are constants to the verifier, which would
+ * follow every way through the comparisons, and how many those are depends on where this kernel lies in memory. */
+static __always_inline __u32 sl_waiters_of(__u64 wakes)
 {
-	__u8 waiter = SL_WAITER_UNKNOWN;
+	__u32 waiters = 0;
 	int i;
 
-	if (!wakes)
-		return waiter;
 	for (i = 0; i < SL_WAKERS; i++) {
-		if (wakes == SL_WAKER(i))
-			waiter = i < SL_WAKERS_OF_POLL   ? SL_WAITER_EPOLL :
-				 i < SL_WAKERS_OF_RING   ? SL_WAITER_POLL :
-				 i < SL_WAKERS_OF_THREAD ? SL_WAITER_RING :
-							   SL_WAITER_THREAD;
+		__u64 differs = wakes ^ SL_WAKER(i), negative = -differs;
+
+		barrier_var(negative); /* or the compiler finds the comparison in it, and branches */
+		waiters |= (__u32)((differs | negative) >> 63 ^ 1) << (i < SL_WAKERS_OF_POLL   ? SL_WAITER_EPOLL :
+								       i < SL_WAKERS_OF_RING   ? SL_WAITER_POLL :
+								       i < SL_WAKERS_OF_THREAD ? SL_WAITER_RING :
+												 SL_WAITER_THREAD);
 	}
-	return waiter;
+	return waiters;
 }
 
 /* Entries come and go meanwhile, many of them on threads' stacks: what cannot be read, or makes no sense, is not known. */
@@ -29,7 +31,8 @@ static __always_inline __u8 sl_waiter_in(struct socket_wq *queue)
 {
 	struct list_head *at, *head;
 	struct wait_queue_entry *entry;
-	__u8 most = SL_WAITER_UNKNOWN, waiter;
+	__u32 waiters = 0;
+	__u64 wakes;
 	int i;
 
 	if (!queue) /* has no file: not accepted yet, or closed */
@@ -42,14 +45,16 @@ static __always_inline __u8 sl_waiter_in(struct socket_wq *queue)
 		if (!at || at == head)
 			break;
 		entry = (struct wait_queue_entry *)((char *)at - bpf_core_field_offset(struct wait_queue_entry, entry));
-		waiter = sl_waiter_of((__u64)BPF_CORE_READ(entry, func));
-		if (waiter > most)
-			most = waiter;
-		if (most == SL_WAITER_THREAD)
-			break;
+		wakes = (__u64)BPF_CORE_READ(entry, func);
+		if (wakes) /* a function whose address is not known has 0 */
+			waiters |= sl_waiters_of(wakes);
 		at = BPF_CORE_READ(at, next);
 	}
-	return most;
+	return waiters & 1 << SL_WAITER_THREAD ? SL_WAITER_THREAD :
+	       waiters & 1 << SL_WAITER_RING   ? SL_WAITER_RING :
+	       waiters & 1 << SL_WAITER_POLL   ? SL_WAITER_POLL :
+	       waiters & 1 << SL_WAITER_EPOLL  ? SL_WAITER_EPOLL :
+						 SL_WAITER_UNKNOWN;
 }
 
 #endif
