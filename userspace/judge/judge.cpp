@@ -210,9 +210,10 @@ class Judgement {
   KernelTime now_;
   const JudgeOptions& options_;
   const JudgeNames& names_;
-  std::array<std::unique_ptr<Rule>, 10> rules_{
+  std::array<std::unique_ptr<Rule>, 11> rules_{
       make_close_wait_rule(), make_open_at_exit_rule(), make_abandoned_rule(), make_survivor_rule(), make_invisible_rule(),
-      make_given_up_rule(), make_unread_rule(), make_reclaimed_late_rule(), make_growth_rule(), make_outlived_creator_rule()};
+      make_given_up_rule(), make_unread_rule(), make_reclaimed_late_rule(), make_growth_rule(), make_outlived_creator_rule(),
+      make_unused_rule()};
   std::vector<Finding> findings_;
 };
 

@@ -79,6 +79,7 @@ std::unique_ptr<Rule> make_growth_rule();
 std::unique_ptr<Rule> make_open_at_exit_rule();
 std::unique_ptr<Rule> make_reclaimed_late_rule();
 std::unique_ptr<Rule> make_outlived_creator_rule();
+std::unique_ptr<Rule> make_unused_rule();
 
 /// Connections that wait for accept(): other sockets than the path's own.
 [[nodiscard]] std::optional<Charge> unaccepted(const PathGroup& path, const Tracker& tracker, KernelTime now,
