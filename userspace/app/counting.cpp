@@ -6,8 +6,8 @@ namespace sockleak {
 
 const std::vector<std::string>& accusing_rules() {
   static const std::vector<std::string> rules{
-      "abandoned",        "close-wait",     "given-up", "growth",     "invisible", "inherited", "open-at-exit",
-      "outlived-creator", "reclaimed-late", "survivor", "unaccepted", "unread",    "unused"};
+      "abandoned",        "close-wait",     "given-up", "growth",   "invisible",  "inherited", "open-at-exit",
+      "outlived-creator", "reclaimed-late", "silent",   "survivor", "unaccepted", "unread",    "unused"};
   return rules;
 }
 

@@ -234,6 +234,7 @@ void LiveSession::look_closer() {
     source_->suspect(pipeline_.stacks().names_of(suspicion.site.stack), suspicion.open);
   }
   if (!counting_ && (counting_ = keeps_sockets(pipeline_.tracker(), pipeline_.tracker().now()))) source_->count_uses();
+  if (command_ && !wait_status_) tell_ended_creators(pipeline_.tracker(), procfs_, pipeline_.tracker().now(), pipeline_);
 }
 
 Result<void> LiveSession::turn_until(Duration deadline, bool (LiveSession::*done)()) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -27,11 +28,20 @@ struct Case {
   std::vector<Lives> lives;  // of each charge: those that came this way
 };
 
-/// 1 - the probability that every rule is wrong, were they independent.
+/// 1 - the probability that every rule is wrong, were they independent. What one rule says of several is not; nor is a remark
+/// independent of what else is said.
 [[nodiscard]] double together(const Case& about) {
+  std::map<std::string_view, double> rules;
+  double remark = 0;
+  for (const Charge* charge : about.charges) {
+    double& most = charge->remark ? remark : rules[charge->rule];
+    most = std::max(most, charge->confidence);
+  }
+  if (rules.empty()) return remark;
   double all_wrong = 1;
-  for (const Charge* charge : about.charges) all_wrong *= 1 - charge->confidence;
-  return about.charges.size() == 1 ? about.charges.front()->confidence : 1 - all_wrong;
+  for (const auto& [rule, confidence] : rules) all_wrong *= 1 - confidence;
+  const double together = rules.size() == 1 ? rules.begin()->second : 1 - all_wrong;
+  return std::max(together, remark);
 }
 
 void add_leaked(Finding& finding, const std::vector<Lives>& charged, std::uint64_t not_kept, const ProcessTree& processes) {
@@ -210,10 +220,10 @@ class Judgement {
   KernelTime now_;
   const JudgeOptions& options_;
   const JudgeNames& names_;
-  std::array<std::unique_ptr<Rule>, 11> rules_{
+  std::array<std::unique_ptr<Rule>, 12> rules_{
       make_close_wait_rule(), make_open_at_exit_rule(), make_abandoned_rule(), make_survivor_rule(), make_invisible_rule(),
       make_given_up_rule(), make_unread_rule(), make_reclaimed_late_rule(), make_growth_rule(), make_outlived_creator_rule(),
-      make_unused_rule()};
+      make_unused_rule(), make_silent_rule()};
   std::vector<Finding> findings_;
 };
 

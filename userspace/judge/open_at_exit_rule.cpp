@@ -23,7 +23,7 @@ constexpr double kTerminal = 0.93;
 constexpr double kPassedOver = 0.9;
 constexpr double kBoth = 0.97;
 constexpr std::array<double, 3> kUnused{0.3, 0.5, 0.85};
-constexpr double kSuspected = 0.5;
+constexpr double kSuspected = 0.45;
 constexpr std::size_t kFewPairs = 10;
 // In use or pooled when its program had done its work.
 constexpr double kInUse = 0.2;

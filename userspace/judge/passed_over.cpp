@@ -21,6 +21,8 @@ constexpr std::size_t kFewest = 3;
 constexpr std::size_t kFewestLater = 2;
 constexpr double kReusedShare = 0.25;
 constexpr double kFarBeyondReuse = 8;
+constexpr double kBeyondReuse = 1.3;  // if there are many
+constexpr std::size_t kManyBeyond = 5;
 constexpr Duration kLeastPace = std::chrono::milliseconds(100);
 
 /// A sibling, open or gone, in the few facts that matter here.
@@ -236,7 +238,7 @@ class Examination {
 
   [[nodiscard]] std::ptrdiff_t open_at(KernelTime time) const {
     return std::count_if(group_.siblings.begin(), group_.siblings.end(),
-                         [&](const Sibling& s) { return s.born <= time && time < s.until; });
+                         [&](const Sibling& s) { return s.born <= time && (s.closed ? time < s.until : time <= s.until); });
   }
 
   /// How many more there are than after the first third of the time that something was done in.
@@ -274,12 +276,15 @@ class Examination {
     for (const Sibling& sibling : group_.siblings) {
       if (sibling.life == nullptr || !idle.contains(sibling.life)) longest = std::max(longest, longest_gap(sibling));
     }
-    const auto far = std::count_if(out.idle.begin(), out.idle.end(),
-                                   [&](const Life* life) { return seconds(life->idle()) > kFarBeyondReuse * seconds(longest); });
-    return static_cast<std::size_t>(far) >= kFewest;
+    const auto beyond = [&](double times) {
+      return static_cast<std::size_t>(std::count_if(out.idle.begin(), out.idle.end(), [&](const Life* life) {
+        return seconds(std::max(active_, life->used) - life->used) > times * seconds(longest);
+      }));
+    };
+    return beyond(kFarBeyondReuse) >= kFewest || beyond(kBeyondReuse) >= kManyBeyond;
   }
 
-  /// The work went on for long without leaving another one behind.
+  /// The work went on for long without leaving another one behind, and without many more being opened.
   [[nodiscard]] bool has_saturated(const PassedOver& out) const {
     KernelTime first = out.idle.front()->used, last = first;
     for (const Life* life : out.idle) {
@@ -287,7 +292,24 @@ class Examination {
       last = std::max(last, life->used);
     }
     const double pace = static_cast<double>(out.idle.size() - 1) / seconds(std::max(last - first, kLeastPace));
-    return pace * seconds(std::max(active_, last) - last) >= options_.saturation;
+    // Those that would be the next ones are not known for it yet.
+    const auto more = std::count_if(group_.siblings.begin(), group_.siblings.end(), [&](const Sibling& sibling) {
+      return sibling.birth && !sibling.closed && !sibling.replaces && sibling.born > last;
+    });
+    if (static_cast<std::size_t>(more) >= std::max(out.idle.size() / 4, kFewest)) return false;
+    const Duration worked = std::min(std::max(active_, last) - last, now_ - last - recognised_after(out));
+    return pace * seconds(worked) >= options_.saturation;
+  }
+
+  /// How long one must have lain idle to be among the candidates.
+  [[nodiscard]] Duration recognised_after(const PassedOver& out) const {
+    Duration after = options_.birth_age + options_.usable_after;
+    if (gaps_.size() >= kReapedCount) {
+      after = std::max(after, std::chrono::duration_cast<Duration>(gaps_[gaps_.size() - kReapedCount] / kReapedGap));
+    }
+    const bool terminal = std::none_of(out.idle.begin(), out.idle.end(),
+                                       [&](const Life* life) { return standing_of(*life, older_) == Standing::kIdle; });
+    return terminal ? std::max(after, older_) : after;
   }
 
   Group& group_;

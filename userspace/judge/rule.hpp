@@ -59,6 +59,7 @@ struct Charge {
   Lives lives;             // which ones; oldest first
   std::uint64_t more = 0;  // as many again as could not be kept
   Verdict verdict = Verdict::kLeak;  // what it is, if it is sure enough
+  bool remark = false;               // worth knowing, but nothing that adds to what others say
   /// What is said of some of them: those that came the same way.
   std::function<std::string(const Lives&)> text;
 };
@@ -80,6 +81,7 @@ std::unique_ptr<Rule> make_open_at_exit_rule();
 std::unique_ptr<Rule> make_reclaimed_late_rule();
 std::unique_ptr<Rule> make_outlived_creator_rule();
 std::unique_ptr<Rule> make_unused_rule();
+std::unique_ptr<Rule> make_silent_rule();
 
 /// Connections that wait for accept(): other sockets than the path's own.
 [[nodiscard]] std::optional<Charge> unaccepted(const PathGroup& path, const Tracker& tracker, KernelTime now,

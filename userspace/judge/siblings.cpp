@@ -1,6 +1,7 @@
 #include "judge/siblings.hpp"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "track/hand_over.hpp"
@@ -103,8 +104,11 @@ class Builder {
     }
     path.sites.push_back(&site);
     path.keys.push_back(key);
+    if (at_exit_) add_ended(into, site);
     merge_gone(into, site.gone);
-    if (!at_exit_) return;
+  }
+
+  void add_ended(Siblings& into, const Site& site) {
     for (const EndedSocket& ended : site.at_exit) {
       (ended.record.state == TcpState::kListen ? into.listeners : into.ended).push_back(life_of(ended, tracker_));
     }
@@ -116,7 +120,10 @@ class Builder {
     }
     for (const auto& [way, sockets] : tidied) {
       if (site.close_paths.at(way) > sockets.size()) continue;  // siblings were closed there before: the ordinary way
-      for (const EndedSocket* ended : sockets) into.ended.push_back(life_of(*ended, tracker_));
+      for (const EndedSocket* ended : sockets) {
+        into.ended.push_back(life_of(*ended, tracker_));
+        tidied_.insert(ended->record.id);
+      }
     }
   }
 
@@ -127,7 +134,7 @@ class Builder {
 
   void merge_gone(Siblings& into, const GoneLog& log) {
     for (const GoneSocket& socket : log.entries()) {
-      if (!socket.ended) into.gone.push_back(socket);
+      if (!socket.ended && !tidied_.contains(socket.id)) into.gone.push_back(socket);
     }
     into.gone_weight = std::max(into.gone_weight, static_cast<double>(log.weight()));
   }
@@ -198,6 +205,7 @@ class Builder {
   bool at_exit_;
   const NamesOf& names_;
   std::map<std::uint16_t, SocketId> listening_;
+  std::set<SocketId> tidied_;  // closed in the last moments of their process: judged as what it left
   std::map<SiblingsKey, Siblings> siblings_;
 };
 

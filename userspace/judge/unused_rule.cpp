@@ -88,6 +88,7 @@ class UnusedRule final : public Rule {
                   .lives = {},
                   .more = 0,
                   .verdict = Verdict::kLeak,
+                  .remark = true,
                   .text = {}};
     for (const Unused& one : unused) charge.lives.push_back(one.life);
     charge.text = [order](const Lives& lives) {

@@ -18,7 +18,7 @@ void GoneLog::add(const GoneSocket& socket) {
 GoneSocket in_short(const EndedSocket& ended, bool at_exit) {
   const SocketRecord& socket = ended.record;
   const Uses& uses = ended.facts.uses;
-  return {.born = socket.created, .closed = ended.closed, .last_use = last_use(ended.facts),
+  return {.id = socket.id, .born = socket.created, .closed = ended.closed, .last_use = last_use(ended.facts),
           .longest_gap = uses.longest_gap, .bursts = uses.bursts, .peer = peer_hash(socket.addresses.remote),
           .creator = socket.creator.tid, .process = owner_of(socket), .before_peer = socket.state == TcpState::kEstablished, .ended = at_exit};
 }

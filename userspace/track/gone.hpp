@@ -14,6 +14,7 @@ namespace sockleak {
 
 /// One closed socket of a site, in short.
 struct GoneSocket {
+  SocketId id;
   KernelTime born, closed;
   KernelTime last_use;        // zero = not known
   Duration longest_gap{};     // between two bursts of use, if uses were counted
