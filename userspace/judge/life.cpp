@@ -28,12 +28,27 @@ namespace {
   return born;
 }
 
+[[nodiscard]] bool counted_from_birth(const Life& life) {
+  const KernelTime since = life.facts.uses.since;
+  return since.ns != 0 && since <= life.socket->created + std::chrono::milliseconds(1);
+}
+
+/// Who made a pair for a worker keeps its own end for as long as the worker waits in the other one.
+[[nodiscard]] bool other_end_waits(const SocketRecord& socket, const Tracker& tracker) {
+  const UnixName* name = socket.origin == Origin::kSocketPair ? tracker.unix_name(socket.id) : nullptr;
+  const SocketFacts* other = name == nullptr ? nullptr : tracker.facts(name->peer);
+  return other != nullptr && other->waiter == Waiter::kThread;
+}
+
 }  // namespace
+
+KernelTime Life::last_touched() const {
+  return counted_from_birth(*this) && facts.uses.last.ns != 0 ? facts.uses.last : used;
+}
 
 std::optional<bool> Life::never_used() const {
   if (socket->rx_bytes != 0 || socket->tx_bytes != 0 || last_use(facts).ns != 0) return false;
-  const bool counted = facts.uses.since.ns != 0 && facts.uses.since <= socket->created + std::chrono::milliseconds(1);
-  if (counted) return facts.uses.bursts == 0;
+  if (counted_from_birth(*this)) return facts.uses.bursts == 0;
   if (facts.known && socket->addresses.protocol == Protocol::kTcp) return true;
   return std::nullopt;
 }
@@ -44,6 +59,7 @@ Life life_of(const SocketRecord& socket, const Tracker& tracker, KernelTime now)
   if (const SocketFacts* facts = tracker.facts(socket.id)) life.facts = *facts;
   life.used = used_by(socket, life.facts, tracker);
   life.accepted = came_through_a_listener(socket);
+  life.other_end_waits = other_end_waits(socket, tracker);
   life.until = now;
   life.fin = fin_of(socket, life.facts);
   life.born = born_by(socket, life);

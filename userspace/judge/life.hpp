@@ -16,11 +16,15 @@ struct Life {
   KernelTime until;               // the moment of judgement: now, or the end of the socket
   std::optional<KernelTime> fin;  // when the peer's FIN came
   bool accepted = false;          // it came through a listener
+  bool other_end_waits = false;   // of a socketpair: a thread is blocked in the other end
   bool ended = false;             // only the end of its process closed it, or somebody in the last moments of it
   bool end_was_forced = false;    // by a signal, or as far as anybody knows
   CloseHow how = CloseHow::kCall;  // of one that has ended
   StackId closed_at = kNoStack;
 
+  /// When the program last read or wrote, to the microsecond where uses were counted from its birth; the kernel's own times are
+  /// rounded to its tick, in which a program can do a lot.
+  [[nodiscard]] KernelTime last_touched() const;
   [[nodiscard]] Duration idle() const { return until - used; }
   [[nodiscard]] Duration age() const { return until - born; }
   /// Nothing ever went through it, as far as anybody can tell; nullopt = nobody can.

@@ -25,6 +25,8 @@ constexpr double kBoth = 0.97;
 constexpr std::array<double, 3> kUnused{0.3, 0.5, 0.85};
 constexpr double kSuspected = 0.45;
 constexpr std::size_t kFewPairs = 10;
+// Whose peer hung up so shortly before the end may not know it yet.
+constexpr Duration kLearnt = std::chrono::seconds(1);
 // In use or pooled when its program had done its work.
 constexpr double kInUse = 0.2;
 // Servers commonly leave their listener to the kernel: worth a remark, not a failed build.
@@ -107,18 +109,26 @@ class Hearing {
 
   /// What can only be closed. A client whose server hung up has not necessarily come to know it.
   [[nodiscard]] bool is_over(const Life& life, Standing standing) const {
+    if (standing == Standing::kHungUp && life.until - *life.fin < kLearnt) return false;
     if (standing == Standing::kHungUp) return !life.end_was_forced && siblings_closed_ != 0 && life.born < last_birth_;
     if (standing == Standing::kBroken) return life.accepted || siblings_closed_ != 0;
     return is_terminal(standing);
   }
 
   [[nodiscard]] double by_siblings(const Life& life) const {
-    if (life.end_was_forced || siblings_closed_ == 0) return kInUse;
+    if (life.end_was_forced || siblings_closed_ == 0 || only_failures_closed()) return kInUse;
     if (life.accepted) return kInUse;  // its peer lives, and may have had more to say
     if (awaits_answer(life)) return kInUse;
     if (view_.names.opens_for_pool(life.socket->stack)) return kInUse;
     if (is_usual(life)) return kInUse;
     return life.born < last_birth_ ? kSiblingsClosed : kSiblingsClosedNoneLater;
+  }
+
+  /// What was closed had never become a connection: that says nothing of those that had.
+  [[nodiscard]] bool only_failures_closed() const {
+    if (view_.siblings.key.role != Role::kConnector || view_.siblings.key.protocol != Protocol::kTcp) return false;
+    const auto& gone = view_.siblings.gone;
+    return !gone.empty() && std::all_of(gone.begin(), gone.end(), [](const GoneSocket& one) { return one.last_use.ns == 0 && !one.before_peer; });
   }
 
   /// Siblings of the same process lived for as long, or were closed only after they had lain idle for as long.

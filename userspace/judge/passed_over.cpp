@@ -60,7 +60,7 @@ using GroupKey = std::pair<ProcessId, std::uint32_t>;
     for (const Life& life : *lives) {
       Group& group = groups[{owner_of(*life.socket), peer_of(*life.socket)}];
       group.any_judged = true;
-      group.siblings.push_back({.born = life.born, .used = life.used, .until = life.until,
+      group.siblings.push_back({.born = life.born, .used = life.last_touched(), .until = life.until,
                                 .longest_gap = life.facts.uses.longest_gap, .creator = life.socket->creator.tid, .life = &life, .birth = !is_from_before(siblings)});
     }
   }

@@ -66,7 +66,7 @@ constexpr Duration kTick = std::chrono::milliseconds(20);  // two jiffies of the
 }
 
 [[nodiscard]] Standing of_unix(const Life& life, Duration older) {
-  if (life.socket->state == TcpState::kListen || is_waited_for(life)) return Standing::kInUse;
+  if (life.socket->state == TcpState::kListen || is_waited_for(life) || life.other_end_waits) return Standing::kInUse;
   if (life.facts.end_read && life.idle() >= patience(life, older)) {
     return *life.facts.end_read || life.accepted ? Standing::kFinished : Standing::kHungUp;
   }

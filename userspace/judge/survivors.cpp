@@ -29,9 +29,11 @@ struct Ends {
 
 [[nodiscard]] Ends ends_of(const Siblings& siblings) {
   const bool accepted = siblings.key.role == Role::kAccepted;
+  const bool connected = siblings.key.role == Role::kConnector && siblings.key.protocol == Protocol::kTcp;
   Ends ends;
   for (const GoneSocket& gone : siblings.gone) {
     if (accepted && !gone.before_peer) continue;  // the peer's FIN is what they waited for
+    if (connected && gone.last_use.ns == 0 && !gone.before_peer) continue;  // it never became a connection
     ends.lived.push_back(gone.closed - gone.born);
     if (gone.last_use.ns != 0) {
       ends.idle.push_back(gone.closed - std::max(gone.last_use, gone.born));

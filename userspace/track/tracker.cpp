@@ -200,7 +200,7 @@ void Tracker::on(const SnapshotBegan&) {
   limits_.clear();
   plights_.clear();
   facts_.clear();
-  threads_.clear();
+  std::erase_if(threads_, [](const auto& thread) { return thread.second; });  // one that has ended stays so
 }
 
 void Tracker::on(const SnapshotSocket& e) {

@@ -133,7 +133,7 @@ class Tracker {
   std::unordered_map<SocketId, LastTouch> touches_;
   std::unordered_map<SocketId, UnixName> unix_names_;
   Goroutines goroutines_;
-  std::map<std::pair<ProcessId, Pid>, bool> threads_;  // whether creators live, as of the last snapshot
+  std::map<std::pair<ProcessId, Pid>, bool> threads_;  // whether creators live; those that do, as of the last snapshot
   std::unordered_map<SocketId, SocketFacts> facts_;  // of the last snapshot
   Totals totals_;
   Counters counters_;

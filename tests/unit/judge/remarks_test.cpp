@@ -105,6 +105,18 @@ TEST_F(RemarksTest, MoreWorkOfTheSameKindIsNone) {
   for (const Finding& finding : verdicts()) EXPECT_EQ(finding.evidence[0].text.find("all in use"), std::string::npos);
 }
 
+/// At the end of a process nobody can be asked any more which of its threads were still there.
+TEST_F(RemarksTest, AThreadThatEndedBeforeItsProcessHasLeftItsSocketBehind) {
+  for (std::uint64_t cookie = 10; cookie < 30; ++cookie) {
+    const test::Actor worker = test::thread(app, app.pid + static_cast<std::uint32_t>(cookie), "worker");
+    story.opens(worker, cookie, kConnectPath).facts(cookie, used_now(Waiter::kNobody)).after(1s).thread_found(worker, false);
+  }
+  story.snapshot().after(1s).exits(app).snapshot();
+  const auto findings = verdicts({.at_exit = true});
+  ASSERT_FALSE(findings.empty());
+  EXPECT_EQ(findings[0].verdict, Verdict::kLeak);
+}
+
 /// What tidy code closes in the last moments is judged once: as what was left, not as siblings that were closed in
 /// time.
 TEST_F(RemarksTest, WhatIsTidiedAtTheEndIsNoSiblingThatWasClosedInTime) {
