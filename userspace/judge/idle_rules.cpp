@@ -14,7 +14,6 @@ constexpr double kAbandoned = 0.88;
 constexpr double kManyAbandoned = 0.93;
 constexpr std::size_t kMany = 8;
 constexpr double kSuspected = 0.45;
-constexpr double kFewSuspected = 0.3;
 constexpr double kShortSession = 0.7;
 constexpr double kSaturated = 0.45;
 constexpr std::size_t kFew = 3;
@@ -28,7 +27,7 @@ constexpr double kNeverUsed = 0.05;  // more
     }
     case PassedOver::Says::kSuspect:
       if (passed.short_session) return kShortSession;
-      return passed.idle.size() >= kFew ? kSuspected : kFewSuspected;
+      return passed.idle.size() >= kFew ? kSuspected : 0;  // one or two lie idle in any program
     case PassedOver::Says::kSaturated:
       return kSaturated;
     default:
