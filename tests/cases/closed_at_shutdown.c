@@ -19,7 +19,7 @@ static void stop(int signal) {
 
 static void client(const struct sockaddr_in* peer) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  for (int i = 0; i < 200; i++, usleep(10000)) {
+  for (int i = 0; i < 200; i++, usleep(10000)) {  // the load's own pace; nothing waits for it
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(fd, (const struct sockaddr*)peer, sizeof *peer) == 0) send(fd, i % 10 ? "g" : "b", 1, MSG_NOSIGNAL);
     close(fd);

@@ -17,7 +17,7 @@ __attribute__((noinline)) static int opens(void) {
 static pid_t child(unsigned milliseconds) {
   pid_t pid = fork();
   if (pid != 0) return pid;
-  usleep(milliseconds * 1000);
+  usleep(milliseconds * 1000);  // must sit idle: who ends first is what the mode is about
   _exit(0);
 }
 
@@ -28,12 +28,12 @@ int main(int argc, char** argv) {
     waitpid(child(100), NULL, 0);
   } else if (strcmp(mode, "unwaited") == 0) {
     child(100);
-    usleep(300000);
+    usleep(300000);  // must sit idle: it outlives its child
   } else if (strcmp(mode, "creator-first") == 0) {
     child(100);
   } else if (strcmp(mode, "creator-later") == 0) {
     child(400);
-    usleep(100000);
+    usleep(100000);  // must sit idle: its child outlives it
   }
   _exit(0);
 }

@@ -16,6 +16,7 @@ __attribute__((noinline)) static void ask(int forget) {
 
 int main(void) {
   getchar();
+  // The load's own pace; nothing waits for it.
   for (int i = 0; i < 60; i++, usleep(100000)) ask(i % 3 == 0);
   for (;;) pause();
 }
